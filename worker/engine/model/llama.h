@@ -1,0 +1,67 @@
+// The Llama forward pass (RMSNorm, rotary embedding in the half-split form of transformers, grouped-query attention, SwiGLU) as
+// free functions over plain weights, so that quantization runs one block at a time and generation runs them all.
+// Works on any device; numerics are those of the weights' dtype with f32 norms and softmax.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "worker/engine/checkpoint/checkpoint.h"
+
+namespace bitsweep::engine {
+
+/// Legend: B batch, T tokens of this call, S tokens in the cache, h hidden, H heads, Hkv key/value heads, D head size, V vocabulary.
+
+/// One transformer block. Weights are [out, in].
+struct BlockWeights {
+  at::Tensor input_layernorm;           // [h]
+  at::Tensor q_proj, k_proj, v_proj, o_proj;
+  at::Tensor post_attention_layernorm;  // [h]
+  at::Tensor gate_proj, up_proj, down_proj;
+  /// The linear called e.g. "self_attn.q_proj" (ModelConfig::LinearNames). Throws on another name.
+  at::Tensor& Linear(const std::string& name);
+};
+
+/// cos and sin, [max_positions, D] f32 each, for positions 0..max_positions-1 (half-split: the two halves are equal).
+struct RopeTable {
+  at::Tensor cos, sin;
+};
+RopeTable MakeRopeTable(const ModelConfig& config, std::int64_t max_positions, at::Device device);
+
+/// What quantization taps: the inputs of the four distinct linears' groups, filled when asked for. Each [B, T, in_features].
+struct BlockTaps {
+  at::Tensor attention_input;  // q, k, v
+  at::Tensor o_input;
+  at::Tensor mlp_input;        // gate, up
+  at::Tensor down_input;
+};
+
+/// x [B, T, h] -> [B, T, h], causal attention over whole sequences without a cache (calibration, logits).
+at::Tensor BlockForward(const ModelConfig& config, const BlockWeights& weights, const RopeTable& rope,
+                        const at::Tensor& x, BlockTaps* taps = nullptr);
+
+/// Loads block `layer` of a checkpoint, dequantized where needed, in `dtype` on `device`.
+BlockWeights LoadBlock(const Checkpoint& checkpoint, std::int64_t layer, at::ScalarType dtype, at::Device device);
+
+/// The whole model, for logits and generation.
+struct LlamaModel {
+  ModelConfig config;
+  at::Tensor embed_tokens;  // [V, h]
+  std::vector<BlockWeights> blocks;
+  at::Tensor norm;          // [h]
+  at::Tensor lm_head;       // [V, h]
+  RopeTable rope;
+
+  static std::shared_ptr<const LlamaModel> Load(const Checkpoint& checkpoint, at::ScalarType dtype, at::Device device);
+  /// input_ids [B, T] i64 -> logits [B, T, V] f32, no cache.
+  at::Tensor Logits(const at::Tensor& input_ids) const;
+};
+
+/// RMSNorm over the last dimension, computed in f32, returned in x's dtype.
+at::Tensor RmsNorm(const at::Tensor& x, const at::Tensor& weight, double eps);
+
+}  // namespace bitsweep::engine
