@@ -1,6 +1,8 @@
-// The Llama forward pass (RMSNorm, rotary embedding in the half-split form of transformers, grouped-query attention, SwiGLU) as
-// free functions over plain weights, so that quantization runs one block at a time and generation runs them all.
-// Works on any device; numerics are those of the weights' dtype with f32 norms and softmax.
+// The Llama forward pass (RMSNorm, rotary embedding in the half-split form of transformers,
+// grouped-query attention, SwiGLU) as free functions over plain weights, so that quantization runs
+// one block at a time and generation runs them all. Works on any device; numerics are those of the
+// weights' dtype with f32 norms and softmax. Thread rule: the functions keep no state; a loaded
+// LlamaModel is immutable and may be read from any thread.
 #pragma once
 
 #include <cstdint>
@@ -14,11 +16,12 @@
 
 namespace bitsweep::engine {
 
-/// Legend: B batch, T tokens of this call, S tokens in the cache, h hidden, H heads, Hkv key/value heads, D head size, V vocabulary.
+/// Legend: B batch, T tokens of this call, S tokens in the cache, h hidden, H heads, Hkv key/value
+/// heads, D head size, V vocabulary.
 
 /// One transformer block. Weights are [out, in].
 struct BlockWeights {
-  at::Tensor input_layernorm;           // [h]
+  at::Tensor input_layernorm;  // [h]
   at::Tensor q_proj, k_proj, v_proj, o_proj;
   at::Tensor post_attention_layernorm;  // [h]
   at::Tensor gate_proj, up_proj, down_proj;
@@ -26,38 +29,69 @@ struct BlockWeights {
   at::Tensor& Linear(const std::string& name);
 };
 
-/// cos and sin, [max_positions, D] f32 each, for positions 0..max_positions-1 (half-split: the two halves are equal).
+/// cos and sin, [max_positions, D] f32 each, for positions 0..max_positions-1 (half-split: the two
+/// halves are equal).
 struct RopeTable {
   at::Tensor cos, sin;
 };
 RopeTable MakeRopeTable(const ModelConfig& config, std::int64_t max_positions, at::Device device);
 
-/// What quantization taps: the inputs of the four distinct linears' groups, filled when asked for. Each [B, T, in_features].
+/// Rotates x [..., D] by cos and sin f32 (broadcast against x): x * cos + (-x[D/2:], x[:D/2]) *
+/// sin, in f32, returned in x's dtype.
+at::Tensor ApplyRope(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin);
+
+/// Causal attention of whole sequences: q [B, H, T, D], k and v [B, Hkv, T, D], H a multiple of Hkv
+/// (query head i reads key/value head i / (H / Hkv)) -> [B, H, T, D] in q's dtype, scaled by
+/// D^-1/2, softmax in f32. Differentiable. Memory beyond the result is bounded: queries go in
+/// chunks (libtorch 1) or through torch's fused kernels (2 and later).
+at::Tensor CausalAttention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v);
+
+/// What quantization taps: the inputs of the four distinct linears' groups, filled when asked for.
+/// Each [B, T, in_features].
 struct BlockTaps {
   at::Tensor attention_input;  // q, k, v
   at::Tensor o_input;
-  at::Tensor mlp_input;        // gate, up
+  at::Tensor mlp_input;  // gate, up
   at::Tensor down_input;
 };
 
-/// x [B, T, h] -> [B, T, h], causal attention over whole sequences without a cache (calibration, logits).
-at::Tensor BlockForward(const ModelConfig& config, const BlockWeights& weights, const RopeTable& rope,
-                        const at::Tensor& x, BlockTaps* taps = nullptr);
+/// x [B, T, h] -> [B, T, h], causal attention over whole sequences without a cache (calibration,
+/// logits).
+at::Tensor BlockForward(const ModelConfig& config,
+                        const BlockWeights& weights,
+                        const RopeTable& rope,
+                        const at::Tensor& x,
+                        BlockTaps* taps = nullptr);
 
-/// Loads block `layer` of a checkpoint, dequantized where needed, in `dtype` on `device`.
-BlockWeights LoadBlock(const Checkpoint& checkpoint, std::int64_t layer, at::ScalarType dtype, at::Device device);
+/// Loads block `layer` of a checkpoint, dequantized where needed, in `dtype` on `device`. q, k, v
+/// (and gate, up) are neighbours in one storage, so that FusedRows joins them without a copy.
+BlockWeights LoadBlock(const Checkpoint& checkpoint,
+                       std::int64_t layer,
+                       at::ScalarType dtype,
+                       at::Device device);
+
+/// Tensors [n_i, in] -> one [sum n_i, in]: a view where the parts are neighbours in one storage, a
+/// copy elsewhere.
+at::Tensor FusedRows(const std::vector<at::Tensor>& parts);
+
+/// Throws kBadInput where `dtype` cannot be computed with on `device` by the libtorch at hand.
+void CheckNumerics(at::ScalarType dtype, at::Device device);
 
 /// The whole model, for logits and generation.
 struct LlamaModel {
   ModelConfig config;
   at::Tensor embed_tokens;  // [V, h]
   std::vector<BlockWeights> blocks;
-  at::Tensor norm;          // [h]
-  at::Tensor lm_head;       // [V, h]
+  at::Tensor norm;     // [h]
+  at::Tensor lm_head;  // [V, h]
   RopeTable rope;
 
-  static std::shared_ptr<const LlamaModel> Load(const Checkpoint& checkpoint, at::ScalarType dtype, at::Device device);
-  /// input_ids [B, T] i64 -> logits [B, T, V] f32, no cache.
+  /// Throws kBadInput where CheckNumerics does.
+  static std::shared_ptr<const LlamaModel> Load(const Checkpoint& checkpoint,
+                                                at::ScalarType dtype,
+                                                at::Device device);
+  /// input_ids [B, T] i64 -> logits [B, T, V] f32, no cache. Throws kBadInput on ids outside [0, V)
+  /// and on T above the model's positions.
   at::Tensor Logits(const at::Tensor& input_ids) const;
 };
 

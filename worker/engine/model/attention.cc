@@ -1,0 +1,69 @@
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <vector>
+
+#include <ATen/ATen.h>
+#include <torch/version.h>
+
+#include "worker/engine/model/llama.h"
+
+namespace bitsweep::engine {
+namespace {
+
+// [B, Hkv, T, D] -> [B, H, T, D]: every key/value head once for each of its query heads.
+at::Tensor RepeatHeads(const at::Tensor& x, std::int64_t heads) {
+  const std::int64_t group = heads / x.size(1);
+  if (group == 1) {
+    return x;
+  }
+  return x.unsqueeze(2)
+      .expand({x.size(0), x.size(1), group, x.size(2), x.size(3)})
+      .reshape({x.size(0), heads, x.size(2), x.size(3)});
+}
+
+#if TORCH_VERSION_MAJOR < 2
+// Scores of one chunk of queries stay below this many elements (64 MiB in f32).
+constexpr std::int64_t kScoreElementsMax = std::int64_t{16} << 20;
+
+// Rows [begin, begin + rows) of the attention, against the keys that they may see.
+at::Tensor AttendChunk(const at::Tensor& q,
+                       const at::Tensor& k,
+                       const at::Tensor& v,
+                       std::int64_t begin,
+                       std::int64_t rows) {
+  const std::int64_t keys = begin + rows;
+  const double scale = 1.0 / std::sqrt(static_cast<double>(q.size(3)));
+  at::Tensor scores =
+      at::matmul(q.narrow(2, begin, rows), k.narrow(2, 0, keys).transpose(2, 3)).to(at::kFloat) *
+      scale;
+  // Entry (i, j) is a key after the query where j > begin + i.
+  const at::Tensor future =
+      at::ones({rows, keys}, scores.options().dtype(at::kBool)).triu(begin + 1);
+  scores = scores.masked_fill(future, -std::numeric_limits<float>::infinity());
+  return at::matmul(at::softmax(scores, -1).to(v.scalar_type()), v.narrow(2, 0, keys));
+}
+#endif
+
+}  // namespace
+
+at::Tensor CausalAttention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+  const at::Tensor keys = RepeatHeads(k, q.size(1));
+  const at::Tensor values = RepeatHeads(v, q.size(1));
+#if TORCH_VERSION_MAJOR >= 2
+  return at::scaled_dot_product_attention(
+      q, keys, values, /*attn_mask=*/{}, /*dropout_p=*/0.0, /*is_causal=*/true);
+#else
+  const std::int64_t length = q.size(2);
+  const std::int64_t chunk =
+      std::clamp<std::int64_t>(kScoreElementsMax / (q.size(0) * q.size(1) * length), 1, length);
+  std::vector<at::Tensor> parts;
+  for (std::int64_t begin = 0; begin < length; begin += chunk) {
+    parts.push_back(AttendChunk(q, keys, values, begin, std::min(chunk, length - begin)));
+  }
+  return parts.size() == 1 ? parts[0] : at::cat(parts, 2);
+#endif
+}
+
+}  // namespace bitsweep::engine
