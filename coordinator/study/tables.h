@@ -1,0 +1,94 @@
+// The tables of RQ1 to RQ3 in the study's layout, from the results of cells. Always truthful: a cell that is not finished
+// says so, every figure is computed from unrounded values and printed to one decimal, every unit is stated.
+// Plain values and free functions: any thread.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <absl/status/statusor.h>
+
+#include "coordinator/study/sweep_spec.h"
+
+namespace bitsweep {
+
+/// One cell (one seed) as the store reads it: the coordinates of CellDefinition and what is known of its outcome.
+struct CellResult {
+  std::string model, family, params;
+  std::string precision, calibration, finetuned;  // "fp16" and "none" where there is none.
+  std::string benchmark, language;
+  std::int64_t seed = 0;
+  std::string state = "pending";  // pending, running, succeeded, failed, cancelled
+  int stages_done = 0, stages_total = 0;      // Of the cell's chain: "running 3/5".
+  std::string failure_class;                  // Where the state is failed: the class of the stage that failed.
+  int problems = 0, samples = 0;
+  std::optional<double> pass_at_1;            // In [0, 1]; only where succeeded.
+  std::optional<std::int64_t> size_bytes;     // Of the checkpoint's weights as stored.
+  std::optional<double> effective_bits;       // Measured by the stage that wrote the checkpoint; fp16: 16.
+  std::optional<std::int64_t> parameters;     // From the model's config.json.
+  int weak_witnesses = 0;                     // Samples whose verdict one process decided (evaluation: `witness: weak`).
+};
+
+/// markdown and csv are implemented; the other names are known, so that asking for them is told apart from a slip.
+enum class TableFormat {
+  kMarkdown,
+  kCsv,
+};
+/// INVALID_ARGUMENT lists the formats.
+absl::StatusOr<TableFormat> ParseTableFormat(std::string_view name);
+
+/// What one language's column shows in one row.
+struct TableFigure {
+  std::string state;                     // "succeeded", or what the cell says instead of a figure: "running 3/5".
+  std::optional<double> pass_at_1;       // Mean over seeds, in [0, 1], unrounded; only where every seed succeeded.
+  std::optional<double> spread;          // Sample standard deviation over seeds; only with several.
+  std::optional<double> difference;      // pass_at_1 less the reference row's; absent for reference rows.
+  std::optional<double> dec_percent;     // rq3: 100 * difference / the reference's pass_at_1.
+  int problems = 0, samples = 0, seeds = 0, weak_witnesses = 0;
+};
+
+struct TableRow {
+  std::string model, family, params;
+  std::string precision, calibration, finetuned;
+  std::optional<std::int64_t> size_bytes, parameters;
+  std::optional<double> effective_bits;
+  bool reference = false;            // Other rows of its group are compared with this one.
+  std::vector<TableFigure> figures;  // One per language of the table, in order.
+};
+
+/// A table before it is text; every format renders this.
+struct Table {
+  std::string question, benchmark;
+  QuestionKind kind = QuestionKind::kRq1;
+  std::vector<std::string> languages;
+  std::vector<TableRow> rows;        // In the order shown.
+  std::vector<std::string> notes;    // Footers, one sentence or two each.
+};
+
+/// The table of one question on one benchmark. `results` may hold other cells; those that the question does not ask for are
+/// passed over. A cell of the question without a result is shown as `pending`.
+/// INVALID_ARGUMENT: no such question or benchmark (the message lists those there are, and the nearest), or the question
+/// does not use the benchmark.
+absl::StatusOr<Table> BuildTable(const SweepSpec& spec,
+                                 std::string_view question,
+                                 std::string_view benchmark,
+                                 const std::vector<CellResult>& results);
+
+/// GitHub's Markdown, columns aligned, notes below. Figures are percent with one decimal.
+std::string RenderMarkdown(const Table& table);
+
+/// One line per row, full precision, units in the column names (`size_bytes`, `python_pass_at_1` in [0, 1],
+/// `python_state`), no comments: what a notebook reads.
+std::string RenderCsv(const Table& table);
+
+/// BuildTable and the text of it.
+absl::StatusOr<std::string> RenderTable(const SweepSpec& spec,
+                                        std::string_view question,
+                                        std::string_view benchmark,
+                                        const std::vector<CellResult>& results,
+                                        TableFormat format);
+
+}  // namespace bitsweep
