@@ -1,5 +1,6 @@
-// The engine's errors. Inside the engine exceptions are the rule (torch makes it an exception world); main() turns
-// each into one `failed{class}` event and an exit code. Nothing outside the engine sees them.
+// The engine's errors. Inside the engine exceptions are the rule (torch makes it an exception
+// world); main() turns each into one `failed{class}` event and an exit code. Nothing outside the
+// engine sees them.
 #pragma once
 
 #include <stdexcept>
@@ -7,14 +8,15 @@
 
 namespace bitsweep::engine {
 
-/// The failure classes of the contract that an engine process can name (proto/schemas/events.schema.json).
+/// The failure classes of the contract that an engine process can name
+/// (proto/schemas/events.schema.json).
 enum class FailureClass {
-  kBadInput,   // A file, option or spec is wrong: never retried.
-  kOomGpu,     // Device memory ran out.
-  kOomHost,    // Host memory ran out.
-  kDiskFull,   // ENOSPC or EDQUOT while writing.
-  kDiverged,   // NaN or a growing loss.
-  kBug,        // Everything else.
+  kBadInput,  // A file, option or spec is wrong: never retried.
+  kOomGpu,    // Device memory ran out.
+  kOomHost,   // Host memory ran out.
+  kDiskFull,  // ENOSPC or EDQUOT while writing.
+  kDiverged,  // NaN or a growing loss.
+  kBug,       // Everything else.
 };
 
 /// "bad_input", "oom_gpu", ...: the spelling of the contract.
@@ -33,5 +35,9 @@ class EngineError : public std::runtime_error {
 
 /// Shorthand for the most common class.
 [[noreturn]] void ThrowBadInput(const std::string& message);
+
+/// For a failed write: kDiskFull on ENOSPC and EDQUOT, else kBug. The message is "<what>:
+/// <strerror>".
+[[noreturn]] void ThrowWriteError(const std::string& what, int error_number);
 
 }  // namespace bitsweep::engine

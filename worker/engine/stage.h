@@ -1,14 +1,13 @@
-// What one engine process runs: a stage spec (proto/README.md) and the table of stage kinds. A room that implements a kind
-// has `void Register<Room>Stages(StageRegistry&)` in its stages.h; engine_main.cc calls them all.
-// Thread rule: the registry is filled in main before anything runs.
+// What one engine process runs: a stage spec (proto/README.md) and the table of stage kinds. A room
+// that implements a kind has `void Register<Room>Stages(StageRegistry&)` in its stages.h;
+// engine_main.cc calls them all. Thread rule: the registry is filled in main before anything runs.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <map>
-#include <string>
-
 #include <nlohmann/json.hpp>
+#include <string>
 
 #include "worker/engine/events.h"
 
@@ -20,21 +19,25 @@ struct Numerics {
   std::string dtype = "f32";   // f32 | f16 | bf16
 };
 
-/// A parsed spec: the common members, checked, and the kind's own, which the kind reads with a StrictObject
-/// (`StrictObject members(spec.members, spec.where)`; `members.Finish()` at the end refuses unknown ones).
+/// A parsed spec: the common members, checked, and the kind's own, which the kind reads with a
+/// StrictObject
+/// (`StrictObject members(spec.members, spec.where)`; `members.Finish()` at the end refuses unknown
+/// ones).
 struct StageSpec {
-  std::string where;       // The spec's file name, for messages.
+  std::string where;  // The spec's file name, for messages.
   std::string kind;
-  std::string stage;       // Key, or empty by hand.
+  std::string stage;  // Key, or empty by hand.
   std::int64_t attempt = 0;
   Numerics numerics;
-  int threads = 1;         // Already applied with at::set_num_threads.
+  int threads = 1;  // Already applied with at::set_num_threads.
   std::uint64_t seed = 0;
   std::string output_dir;  // Absolute; exists.
-  nlohmann::json members;  // {"model": ..., "method": ...}: what remains of the spec without the common members.
+  nlohmann::json members;  // {"model": ..., "method": ...}: what remains of the spec without the
+                           // common members.
 };
 
-/// Runs one stage and returns the `summary` of its `done` event. Throws EngineError; other exceptions are classed by main.
+/// Runs one stage and returns the `summary` of its `done` event. Throws EngineError; other
+/// exceptions are classed by main.
 using StageFunction = std::function<nlohmann::json(const StageSpec&, Events&)>;
 
 class StageRegistry {

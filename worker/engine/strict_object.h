@@ -1,22 +1,22 @@
-// A strict reader of one JSON object: every member is asked for by name and type, and Finish() refuses what nobody asked
-// for, so that a misspelt key of a stage spec never silently takes its default.
-// Thread rule: one thread; the JSON value must outlive the reader.
+// A strict reader of one JSON object: every member is asked for by name and type, and Finish()
+// refuses what nobody asked for, so that a misspelt key of a stage spec never silently takes its
+// default. Thread rule: one thread; the JSON value must outlive the reader.
 #pragma once
 
 #include <cstdint>
+#include <nlohmann/json.hpp>
 #include <set>
 #include <string>
 #include <vector>
 
-#include <nlohmann/json.hpp>
-
 namespace bitsweep::engine {
 
-/// Errors are EngineError(kBadInput): "<where><pointer>: found ..., want ...", e.g. "spec.json: /method/codebooks: ...".
+/// Errors are EngineError(kBadInput): "<where><pointer>: found ..., want ...", e.g. "spec.json:
+/// /method/codebooks: ...".
 class StrictObject {
  public:
-  /// `where` names the document (for messages), `pointer` is the JSON pointer of `object` in it ("" is the root).
-  /// Throws when `object` is not an object.
+  /// `where` names the document (for messages), `pointer` is the JSON pointer of `object` in it (""
+  /// is the root). Throws when `object` is not an object.
   StrictObject(const nlohmann::json& object, std::string where, std::string pointer = "");
 
   /// Present and not null?

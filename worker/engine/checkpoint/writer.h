@@ -1,8 +1,8 @@
-// Writes an AQLM checkpoint in Hugging Face's layout one transformer block at a time, so that the checkpoint of a running
-// quantization is the final file: one safetensors file a block, one for the rest, then config.json and tokenizer files,
-// and the index last. A folder without its index is never mistaken for a finished checkpoint.
-// Format: transformers' AQLM integration (quantization_config) and arXiv 2401.06118.
-// Thread rule: one thread.
+// Writes an AQLM checkpoint in Hugging Face's layout one transformer block at a time, so that the
+// checkpoint of a running quantization is the final file: one safetensors file a block, one for the
+// rest, then config.json and tokenizer files, and the index last. A folder without its index is
+// never mistaken for a finished checkpoint. Format: transformers' AQLM integration
+// (quantization_config) and arXiv 2401.06118. Thread rule: one thread.
 #pragma once
 
 #include <cstdint>
@@ -32,20 +32,22 @@ class CheckpointWriter {
   /// "model-block-00003.safetensors"
   static std::string BlockFileName(std::int64_t layer);
 
-  /// True when the block's file is there, whole, and of this quantization (M, B, g and every shape).
+  /// True when the block's file is there, whole, and of this quantization (M, B, g and every
+  /// shape).
   bool HasBlock(std::int64_t layer) const;
-  /// The quantized linears of a block whose file is there, as stored: f16 values. Throws kBadInput unless HasBlock.
+  /// The quantized linears of a block whose file is there, as stored: f16 values. Throws kBadInput
+  /// unless HasBlock.
   std::map<std::string, QuantizedLinear> ReadBlock(std::int64_t layer) const;
   BlockNorms ReadBlockNorms(std::int64_t layer) const;
 
-  /// Writes the block's file atomically. `linears` has exactly ModelConfig::LinearNames(); codebooks and scales are
-  /// rounded to f16. Throws kDiverged when one is not finite, kBadInput on misfitting shapes, kDiskFull on ENOSPC.
-  /// Returns the file's name relative to the folder.
+  /// Writes the block's file atomically. `linears` has exactly ModelConfig::LinearNames();
+  /// codebooks and scales are rounded to f16. Throws kDiverged when one is not finite, kBadInput on
+  /// misfitting shapes, kDiskFull on ENOSPC. Returns the file's name relative to the folder.
   std::string WriteBlock(std::int64_t layer,
                          const std::map<std::string, QuantizedLinear>& linears,
                          const BlockNorms& norms);
-  /// Writes embeddings, final norm and lm_head (f16), config.json, tokenizer files, and the index last.
-  /// Throws kBug when a block is missing.
+  /// Writes embeddings, final norm and lm_head (f16), config.json, tokenizer files, and the index
+  /// last. Throws kBug when a block is missing.
   void Finish();
 
  private:
