@@ -45,6 +45,12 @@ struct WorkerOffer {
   std::vector<std::string> models;         // Folders below --model-root, relative.
 };
 
+/// The first message of a session.
+struct Registration {
+  WorkerOffer offer;
+  std::vector<Fence> held;                 // Attempts that survived a lost connection.
+};
+
 /// A stage on its way to a worker.
 struct Assignment {
   Fence fence;
