@@ -7,10 +7,11 @@
 
 namespace bitsweep {
 
-inline constexpr absl::Duration kHeartbeatInterval = absl::Seconds(2);
+inline constexpr int kHeartbeatSeconds = 2;
+inline constexpr absl::Duration kHeartbeatInterval = absl::Seconds(kHeartbeatSeconds);
 // Three heartbeats: one may be dropped, one late, the third is evidence. The floor of 10 s covers a stalled machine.
 inline constexpr absl::Duration kWorkerLostAfter = absl::Seconds(10);
-static_assert(kWorkerLostAfter >= 3 * kHeartbeatInterval);
+static_assert(kWorkerLostAfter >= absl::Seconds(3 * kHeartbeatSeconds));
 
 // The stage log that travels with a result; the whole log stays on the worker.
 inline constexpr std::int64_t kLogTailBytes = 64 << 10;
