@@ -1,0 +1,12 @@
+// What a kernel answers: kernels know neither torch nor exceptions nor absl, so that the same headers serve the CPU and a GPU.
+// Thread rule: plain values.
+#pragma once
+
+namespace bitsweep::kernels {
+
+enum class KernelStatus {
+  kOk,
+  kBadShape,  // A size is not positive, or sizes contradict each other; nothing was written.
+};
+
+}  // namespace bitsweep::kernels
