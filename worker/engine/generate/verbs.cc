@@ -1,0 +1,78 @@
+#include "worker/engine/generate/verbs.h"
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "worker/engine/checkpoint/atomic_file.h"
+
+namespace bitsweep::engine {
+namespace {
+
+struct GenerateOptions {
+  std::string model_dir, benchmark, output;
+  std::string early_stop = "class";
+  std::int64_t samples = 1;
+  std::int64_t max_tokens_total = 1024;
+  std::int64_t batch = 0;
+  double temperature = 0.0;
+  double top_p = 1.0;
+  std::uint64_t seed = 0;
+};
+
+StageRequest MakeRequest(const GenerateOptions& options) {
+  StageRequest request;
+  request.kind = "generate";
+  request.seed = options.seed;
+  request.members = {{"model", {{"dir", AbsolutePath(options.model_dir)}}},
+                     {"benchmark", {{"file", AbsolutePath(options.benchmark)}}},
+                     {"sampling",
+                      {{"samples", options.samples},
+                       {"temperature", options.temperature},
+                       {"top_p", options.top_p},
+                       {"max_tokens_total", options.max_tokens_total},
+                       {"early_stop", options.early_stop}}}};
+  if (options.batch > 0) {
+    request.members["batch"] = {{"slots", options.batch}};
+  }
+  request.finish = [output = AbsolutePath(options.output)](const nlohmann::json&,
+                                                           const std::string& output_dir) {
+    // Copied rather than renamed: the temporary folder may lie on another file system.
+    WriteFileAtomically(output, ReadWholeFile(output_dir + "/completions.jsonl"));
+  };
+  return request;
+}
+
+}  // namespace
+
+void RegisterGenerateVerbs(VerbRegistry& registry) {
+  registry.AddStage(
+      "generate", "Completions of a benchmark's prompts", [](CLI::App& app) -> StageVerb {
+        const auto options = std::make_shared<GenerateOptions>();
+        app.add_option("model", options->model_dir, "A model or checkpoint folder")->required();
+        app.add_option("--benchmark", options->benchmark, "Problems, MultiPL-E records")
+            ->required();
+        app.add_option(
+               "--output", options->output, "JSON lines to write: name, sample, completion, tokens")
+            ->required();
+        app.add_option("--samples", options->samples, "Completions for each problem")
+            ->check(CLI::PositiveNumber);
+        app.add_option("--temperature", options->temperature, "0 is greedy")
+            ->check(CLI::NonNegativeNumber);
+        app.add_option(
+            "--top-p", options->top_p, "Share of probability that is sampled from, in (0, 1]");
+        app.add_option(
+            "--max-tokens-total", options->max_tokens_total, "Prompt and completion tokens");
+        app.add_option("--seed", options->seed, "Of the draws");
+        app.add_option("--early-stop",
+                       options->early_stop,
+                       "End a completion with the prompt's class or function")
+            ->check(CLI::IsMember({"none", "class", "function"}));
+        app.add_option("--batch", options->batch, "The most sequences at once (default: by memory)")
+            ->check(CLI::PositiveNumber);
+        return [options]() { return MakeRequest(*options); };
+      });
+}
+
+}  // namespace bitsweep::engine
