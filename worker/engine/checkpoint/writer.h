@@ -24,10 +24,14 @@ struct BlockNorms {
 
 class CheckpointWriter {
  public:
-  /// `out_dir` exists. `source` is the model that is being quantized.
+  /// `out_dir` exists. `source` is the plain model that is being quantized. `run_key` is any text
+  /// that differs between quantizations whose blocks must not be mixed (options, seed,
+  /// calibration); it is kept in each block's metadata. Throws kBadInput when `source` is already
+  /// quantized or `out_dir` holds another model.
   CheckpointWriter(std::string out_dir,
                    std::shared_ptr<const Checkpoint> source,
-                   const AqlmConfig& aqlm);
+                   const AqlmConfig& aqlm,
+                   std::string run_key = "");
 
   /// "model-block-00003.safetensors"
   static std::string BlockFileName(std::int64_t layer);
@@ -56,6 +60,7 @@ class CheckpointWriter {
   std::string out_dir_;
   std::shared_ptr<const Checkpoint> source_;
   AqlmConfig aqlm_;
+  std::string run_key_;
 };
 
 }  // namespace bitsweep::engine

@@ -11,7 +11,7 @@
 #include "worker/engine/error.h"
 #include "worker/engine/tokenizer/added_tokens.h"
 #include "worker/engine/tokenizer/bpe.h"
-#include "worker/engine/tokenizer/decoder.h"
+#include "worker/engine/tokenizer/token_decoder.h"
 #include "worker/engine/tokenizer/json_part.h"
 #include "worker/engine/tokenizer/normalizer.h"
 #include "worker/engine/tokenizer/pre_tokenizer.h"
@@ -70,7 +70,7 @@ class JsonTokenizer : public Tokenizer {
         pre_tokenizer_(root.Has("pre_tokenizer") ? MakePreTokenizer(root.Child("pre_tokenizer"))
                                                  : nullptr),
         model_(Bpe::Make(root.Child("model"))),
-        decoder_(root.Has("decoder") ? MakeDecoder(root.Child("decoder")) : nullptr),
+        decoder_(root.Has("decoder") ? MakeTokenDecoder(root.Child("decoder")) : nullptr),
         added_(AddedTokens::Make(root, normalizer_.get())),
         vocab_size_(std::max(model_->id_end(), added_.id_end())) {
     if (config.Has("eos_token")) {
@@ -188,7 +188,7 @@ class JsonTokenizer : public Tokenizer {
   std::unique_ptr<const Normalizer> normalizer_;
   std::unique_ptr<const PreTokenizer> pre_tokenizer_;
   std::unique_ptr<const Bpe> model_;
-  std::unique_ptr<const Decoder> decoder_;
+  std::unique_ptr<const TokenDecoder> decoder_;
   AddedTokens added_;
   std::int64_t vocab_size_;
   std::int64_t bos_id_ = -1;

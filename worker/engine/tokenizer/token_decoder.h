@@ -10,14 +10,14 @@
 
 namespace bitsweep::engine {
 
-class Decoder {
+class TokenDecoder {
  public:
-  virtual ~Decoder() = default;
+  virtual ~TokenDecoder() = default;
   /// Rewrites the strings; the text is what they make when joined.
   virtual std::vector<std::string> Apply(std::vector<std::string> tokens) const = 0;
 };
 
 /// Throws kBadInput at an unsupported type.
-std::unique_ptr<const Decoder> MakeDecoder(const JsonPart& part);
+std::unique_ptr<const TokenDecoder> MakeTokenDecoder(const JsonPart& part);
 
 }  // namespace bitsweep::engine

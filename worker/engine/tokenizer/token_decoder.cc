@@ -1,4 +1,4 @@
-#include "worker/engine/tokenizer/decoder.h"
+#include "worker/engine/tokenizer/token_decoder.h"
 
 #include <optional>
 #include <utility>
@@ -12,9 +12,9 @@ namespace {
 
 using Tokens = std::vector<std::string>;
 
-class SequenceDecoder : public Decoder {
+class SequenceDecoder : public TokenDecoder {
  public:
-  explicit SequenceDecoder(std::vector<std::unique_ptr<const Decoder>> steps)
+  explicit SequenceDecoder(std::vector<std::unique_ptr<const TokenDecoder>> steps)
       : steps_(std::move(steps)) {}
   Tokens Apply(Tokens tokens) const override {
     for (const auto& step : steps_) {
@@ -24,10 +24,10 @@ class SequenceDecoder : public Decoder {
   }
 
  private:
-  std::vector<std::unique_ptr<const Decoder>> steps_;
+  std::vector<std::unique_ptr<const TokenDecoder>> steps_;
 };
 
-class ReplaceDecoder : public Decoder {
+class ReplaceDecoder : public TokenDecoder {
  public:
   ReplaceDecoder(Pattern pattern, std::string content)
       : pattern_(std::move(pattern)), content_(std::move(content)) {}
@@ -65,7 +65,7 @@ std::optional<char> ByteToken(const std::string& token) {
   return static_cast<char>(HexDigit(token[3]) * 16 + HexDigit(token[4]));
 }
 
-class ByteFallbackDecoder : public Decoder {
+class ByteFallbackDecoder : public TokenDecoder {
  public:
   Tokens Apply(Tokens tokens) const override {
     Tokens result;
@@ -96,7 +96,7 @@ class ByteFallbackDecoder : public Decoder {
   }
 };
 
-class FuseDecoder : public Decoder {
+class FuseDecoder : public TokenDecoder {
  public:
   Tokens Apply(Tokens tokens) const override {
     std::string text;
@@ -107,7 +107,7 @@ class FuseDecoder : public Decoder {
   }
 };
 
-class StripDecoder : public Decoder {
+class StripDecoder : public TokenDecoder {
  public:
   StripDecoder(std::string character, std::int64_t start_max, std::int64_t stop_max)
       : character_(std::move(character)), start_max_(start_max), stop_max_(stop_max) {}
@@ -137,7 +137,7 @@ class StripDecoder : public Decoder {
   std::int64_t stop_max_;
 };
 
-class ByteLevelDecoder : public Decoder {
+class ByteLevelDecoder : public TokenDecoder {
  public:
   Tokens Apply(Tokens tokens) const override {
     std::string bytes;
@@ -156,7 +156,7 @@ class ByteLevelDecoder : public Decoder {
   }
 };
 
-class MetaspaceDecoder : public Decoder {
+class MetaspaceDecoder : public TokenDecoder {
  public:
   MetaspaceDecoder(std::string replacement, bool is_prepended)
       : marker_(Pattern::Literal(std::move(replacement))), is_prepended_(is_prepended) {}
@@ -174,12 +174,12 @@ class MetaspaceDecoder : public Decoder {
 
 }  // namespace
 
-std::unique_ptr<const Decoder> MakeDecoder(const JsonPart& part) {
+std::unique_ptr<const TokenDecoder> MakeTokenDecoder(const JsonPart& part) {
   const std::string type = part.String("type");
   if (type == "Sequence") {
-    std::vector<std::unique_ptr<const Decoder>> steps;
+    std::vector<std::unique_ptr<const TokenDecoder>> steps;
     for (const JsonPart& step : part.Children("decoders")) {
-      steps.push_back(MakeDecoder(step));
+      steps.push_back(MakeTokenDecoder(step));
     }
     return std::make_unique<SequenceDecoder>(std::move(steps));
   }
