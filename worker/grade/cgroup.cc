@@ -1,0 +1,157 @@
+#include "worker/grade/cgroup.h"
+#include "worker/grade/text.h"
+
+#include <atomic>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <sstream>
+#include <thread>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace bitsweep::grade {
+namespace {
+
+constexpr std::string_view kPrefix = "bitsweep-grade-";
+
+bool WriteFile(const std::string& path, std::string_view text) {
+  const UniqueFd file(open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  return file.valid() && write(file.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size());
+}
+
+/// This process's own folder of each controller; key "" is version 2.
+std::map<std::string, std::string> OwnFolders() {
+  std::map<std::string, std::string> mounts;
+  std::istringstream lines(ReadSmallFile("/proc/self/mounts"));
+  for (std::string device, folder, type, options, rest; lines >> device >> folder >> type >> options && std::getline(lines, rest);) {
+    if (type == "cgroup2") {
+      mounts[""] = folder;
+    } else if (type == "cgroup") {
+      for (const std::string_view option : Split(options, ',')) {
+        mounts[std::string(option)] = folder;
+      }
+    }
+  }
+  std::map<std::string, std::string> own;
+  const std::string membership = ReadSmallFile("/proc/self/cgroup");
+  for (const std::string_view line : Split(membership, '\n')) {
+    const std::vector<std::string_view> fields = Split(line, ':', 3);
+    if (fields.size() != 3) {
+      continue;
+    }
+    for (const std::string_view controller : Split(fields[1], ',')) {
+      const auto mount = mounts.find(std::string(controller));
+      if (mount != mounts.end()) {
+        own[std::string(controller)] = Cat(mount->second, fields[2] == "/" ? "" : fields[2]);
+      }
+    }
+  }
+  return own;
+}
+
+/// Folders that a killed grader left.
+void RemoveStale(const std::string& parent) {
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(parent, error)) {
+    const std::string name = entry.path().filename();
+    if (name.rfind(kPrefix, 0) != 0) {
+      continue;
+    }
+    const auto pid = static_cast<pid_t>(std::strtol(name.c_str() + kPrefix.size(), nullptr, 10));
+    if (pid > 0 && kill(pid, 0) != 0 && errno == ESRCH) {
+      rmdir(entry.path().c_str());
+    }
+  }
+}
+
+/// The number after `key` in a file of `key number` lines.
+std::int64_t Counter(const std::string& path, std::string_view key) {
+  const std::string text = ReadSmallFile(path);
+  for (const std::string_view line : Split(text, '\n')) {
+    const std::vector<std::string_view> fields = Split(line, ' ');
+    if (fields.size() == 2 && fields[0] == key) {
+      return std::strtoll(std::string(fields[1]).c_str(), nullptr, 10);
+    }
+  }
+  return 0;
+}
+
+}  // namespace
+
+bool Cgroup::Add(const std::string& parent, const std::string& name) {
+  RemoveStale(parent);
+  const std::string folder = Cat(parent, "/", name);
+  if (mkdir(folder.c_str(), 0755) != 0) {
+    return false;
+  }
+  UniqueFd procs(open(Cat(folder, "/cgroup.procs").c_str(), O_WRONLY | O_CLOEXEC));
+  folders_.push_back(folder);
+  if (!procs.valid()) {
+    return false;
+  }
+  procs_.push_back(std::move(procs));
+  return true;
+}
+
+std::unique_ptr<Cgroup> Cgroup::Open(const Limits& limits) {
+  static std::atomic<int> next{0};
+  const std::string name = Cat(kPrefix, getpid(), "-", next.fetch_add(1));
+  const std::map<std::string, std::string> own = OwnFolders();
+  std::unique_ptr<Cgroup> group(new Cgroup());
+  const std::string processes = Cat(limits.processes);
+  const std::string memory = Cat(limits.memory_bytes);
+  if (const auto pids = own.find("pids"); pids != own.end() && group->Add(pids->second, name)) {
+    group->limits_processes_ = WriteFile(group->folders_.back() + "/pids.max", processes);
+  }
+  if (const auto at = own.find("memory"); at != own.end() && group->Add(at->second, name)) {
+    group->limits_memory_ = WriteFile(group->folders_.back() + "/memory.limit_in_bytes", memory);
+    // Where swap is accounted, it must not take what memory refuses.
+    WriteFile(group->folders_.back() + "/memory.memsw.limit_in_bytes", memory);
+  }
+  const auto unified = own.find("");
+  if (group->folders_.empty() && unified != own.end() &&
+      WriteFile(unified->second + "/cgroup.subtree_control", "+pids +memory") && group->Add(unified->second, name)) {
+    group->limits_processes_ = WriteFile(group->folders_.back() + "/pids.max", processes);
+    group->limits_memory_ = WriteFile(group->folders_.back() + "/memory.max", memory);
+    WriteFile(group->folders_.back() + "/memory.swap.max", "0");
+  }
+  if (!group->limits_memory_ && !group->limits_processes_) {
+    return nullptr;
+  }
+  return group;
+}
+
+Cgroup::~Cgroup() {
+  procs_.clear();
+  for (const std::string& folder : folders_) {
+    // A process that was just reaped may be counted for a moment more.
+    for (int attempt = 0; attempt < 100 && rmdir(folder.c_str()) != 0 && errno == EBUSY; ++attempt) {
+      std::this_thread::yield();
+    }
+  }
+}
+
+std::vector<int> Cgroup::procs_files() const {
+  std::vector<int> files;
+  for (const UniqueFd& file : procs_) {
+    files.push_back(file.get());
+  }
+  return files;
+}
+
+CgroupCounters Cgroup::Read() const {
+  CgroupCounters counters;
+  for (const std::string& folder : folders_) {
+    counters.forks_refused += Counter(folder + "/pids.events", "max");
+    counters.oom_kills += Counter(folder + "/memory.oom_control", "oom_kill");
+    counters.oom_kills += Counter(folder + "/memory.events", "oom_kill");
+  }
+  return counters;
+}
+
+}  // namespace bitsweep::grade

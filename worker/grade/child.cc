@@ -1,0 +1,426 @@
+#include "worker/grade/child.h"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <cerrno>
+#include <climits>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <ctime>
+#include <mutex>
+#include <set>
+#include <sstream>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "proto/base/status_macros.h"
+#include "worker/grade/limits.h"
+#include "worker/grade/unique_fd.h"
+#include "worker/grade/text.h"
+
+namespace bitsweep::grade {
+namespace {
+
+// The shell's exit code for a command that cannot be run: here, exec or what comes before it failed.
+constexpr int kExecFailed = 127;
+
+constexpr std::size_t kDescriptorsMax = 32;
+
+/// Live children of this process, so that orphans can be told from them.
+std::mutex registry_mutex;
+std::set<pid_t>& Registry() {
+  static std::set<pid_t> children;
+  return children;
+}
+
+/// A time that no clock setting moves; only differences mean anything.
+absl::Time MonotonicNow() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return absl::TimeFromTimespec(now);
+}
+
+/// What the child needs between fork and exec, made before the fork: afterwards only system calls are allowed.
+struct ExecPlan {
+  std::vector<char*> argv;
+  std::vector<char*> environment;
+  std::vector<std::pair<int, int>> descriptors;
+  pid_t parent = 0;
+};
+
+[[noreturn]] void ExecChild(const ChildSpec& spec, const ExecPlan& plan) {
+  const auto require = [](bool done, const char* what) {
+    if (!done) {
+      [[maybe_unused]] ssize_t ignored = write(STDERR_FILENO, what, strlen(what));
+      _exit(kExecFailed);
+    }
+  };
+  // Before the descriptors move: their new places may be these files'.
+  for (const int cgroup : spec.cgroup_files) {
+    require(write(cgroup, "0", 1) == 1, "grade: entering the cgroup\n");
+  }
+  // First out of the way of each other, then to their places; dup2 takes off close-on-exec.
+  constexpr int kAbove = 256;
+  std::array<int, kDescriptorsMax> high{};
+  for (std::size_t i = 0; i < plan.descriptors.size(); ++i) {
+    high[i] = fcntl(plan.descriptors[i].second, F_DUPFD_CLOEXEC, kAbove);
+    require(high[i] >= 0, "grade: dup\n");
+  }
+  for (std::size_t i = 0; i < plan.descriptors.size(); ++i) {
+    require(dup2(high[i], plan.descriptors[i].first) >= 0, "grade: dup2\n");
+  }
+  setpgid(0, 0);
+  for (const auto& [resource, value] : spec.resource_limits) {
+    const rlimit limit{.rlim_cur = value, .rlim_max = value};
+    require(syscall(SYS_prlimit64, 0, resource, &limit, nullptr) == 0, "grade: setrlimit\n");
+  }
+  if (spec.user) {
+    // Raw calls: glibc's would signal the parent's other threads through memory that is no longer theirs.
+    require(syscall(SYS_setgroups, 0, nullptr) == 0, "grade: setgroups\n");
+    require(syscall(SYS_setresgid, *spec.user, *spec.user, *spec.user) == 0, "grade: setresgid\n");
+    require(syscall(SYS_setresuid, *spec.user, *spec.user, *spec.user) == 0, "grade: setresuid\n");
+  }
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  require(getppid() == plan.parent, "grade: parent gone\n");
+  if (!spec.working_folder.empty()) {
+    require(chdir(spec.working_folder.c_str()) == 0, "grade: chdir\n");
+  }
+  signal(SIGPIPE, SIG_DFL);
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, nullptr);
+  execve(plan.argv[0], plan.argv.data(), plan.environment.data());
+  require(false, "grade: exec failed\n");
+  _exit(kExecFailed);
+}
+
+std::vector<char*> Pointers(const std::vector<std::string>& texts) {
+  std::vector<char*> pointers;
+  for (const std::string& text : texts) {
+    pointers.push_back(const_cast<char*>(text.c_str()));  // exec's signature; nothing is written.
+  }
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
+void SetNonblocking(int fd) { fcntl(fd, F_SETFL, O_NONBLOCK); }
+
+/// "child-pid" of bubblewrap's --info-fd, 0 while it has not come.
+pid_t ParseInnerPid(std::string_view info) {
+  constexpr std::string_view kKey = "\"child-pid\":";
+  const std::size_t at = info.find(kKey);
+  if (at == std::string_view::npos || info.find_first_of(",}\n", at) == std::string_view::npos) {
+    return 0;
+  }
+  return static_cast<pid_t>(std::strtol(info.data() + at + kKey.size(), nullptr, 10));
+}
+
+class ChildRun {
+ public:
+  ChildRun(const ChildSpec& spec, const Cancellation& cancellation)
+      : spec_(spec), cancellation_(cancellation) {}
+
+  absl::StatusOr<ChildResult> Run() {
+    BITSWEEP_RETURN_IF_ERROR(Spawn());
+    deadline_ = started_ + spec_.wall + spec_.start_allowance;
+    while (!Exited()) {
+      PollOnce();
+    }
+    Reap();
+    DrainAll();
+    result_.wall = MonotonicNow() - started_;
+    return std::move(result_);
+  }
+
+ private:
+  absl::Status Spawn() {
+    BITSWEEP_ASSIGN_OR_RETURN(Pipe input, MakePipe());
+    BITSWEEP_ASSIGN_OR_RETURN(Pipe output, MakePipe());
+    BITSWEEP_ASSIGN_OR_RETURN(Pipe error, MakePipe());
+    BITSWEEP_ASSIGN_OR_RETURN(Pipe report, MakePipe());
+    if (spec_.user && fchown(report.write.get(), *spec_.user, *spec_.user) != 0) {
+      // A JVM opens the descriptor by its name in /dev/fd, which asks for permission anew.
+      return absl::UnavailableError(Cat("fchown of a pipe: ", strerror(errno)));
+    }
+    Pipe info;
+    Pipe block;
+    ExecPlan plan{.argv = Pointers(spec_.argv), .environment = Pointers(spec_.environment), .descriptors = {}, .parent = getpid()};
+    plan.descriptors = {{STDIN_FILENO, input.read.get()},
+                        {STDOUT_FILENO, output.write.get()},
+                        {STDERR_FILENO, error.write.get()},
+                        {kReportDescriptor, report.write.get()}};
+    if (spec_.has_inner) {
+      BITSWEEP_ASSIGN_OR_RETURN(info, MakePipe());
+      BITSWEEP_ASSIGN_OR_RETURN(block, MakePipe());
+      plan.descriptors.emplace_back(kInfoDescriptor, info.write.get());
+      plan.descriptors.emplace_back(kBlockDescriptor, block.read.get());
+    }
+    plan.descriptors.insert(plan.descriptors.end(), spec_.descriptors.begin(), spec_.descriptors.end());
+    BITSWEEP_CHECK(plan.descriptors.size() <= kDescriptorsMax);
+    {
+      const std::lock_guard lock(registry_mutex);
+      started_ = MonotonicNow();
+      pid_ = fork();
+      if (pid_ == 0) {
+        ExecChild(spec_, plan);
+      }
+      if (pid_ < 0) {
+        return absl::UnavailableError(Cat("fork: ", strerror(errno)));
+      }
+      Registry().insert(pid_);
+    }
+    process_ = UniqueFd(static_cast<int>(syscall(SYS_pidfd_open, pid_, 0)));
+    BITSWEEP_CHECK(process_.valid()) << "pidfd_open needs Linux 5.3";
+    input_ = std::move(input.write);
+    output_ = std::move(output.read);
+    error_ = std::move(error.read);
+    report_ = std::move(report.read);
+    info_ = std::move(info.read);
+    block_ = std::move(block.write);
+    for (const UniqueFd* fd : {&input_, &output_, &error_, &report_, &info_}) {
+      if (fd->valid()) {
+        SetNonblocking(fd->get());
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  bool Exited() const {
+    pollfd ended{.fd = process_.get(), .events = POLLIN, .revents = 0};
+    return poll(&ended, 1, 0) == 1;
+  }
+
+  void PollOnce() {
+    if (spec_.input.size() == written_) {
+      input_.Reset();
+    }
+    std::array<pollfd, 7> fds = {{
+        {.fd = process_.get(), .events = POLLIN, .revents = 0},
+        {.fd = killed_ ? -1 : cancellation_.descriptor(), .events = POLLIN, .revents = 0},
+        {.fd = output_.get(), .events = POLLIN, .revents = 0},
+        {.fd = error_.get(), .events = POLLIN, .revents = 0},
+        {.fd = report_.get(), .events = POLLIN, .revents = 0},
+        {.fd = info_.get(), .events = POLLIN, .revents = 0},
+        {.fd = input_.get(), .events = POLLOUT, .revents = 0},
+    }};
+    // After the kill the wait is for the kernel alone, which always comes.
+    const absl::Duration left = killed_ ? absl::Seconds(60) : deadline_ - MonotonicNow();
+    const auto wait = static_cast<int>(
+        std::clamp<std::int64_t>(absl::ToInt64Milliseconds(left) + 1, 0, INT_MAX));
+    if (poll(fds.data(), fds.size(), wait) < 0) {
+      return;
+    }
+    if (fds[1].revents != 0) {
+      Kill(ChildEnd::kCancelled);
+    }
+    DrainAll();
+    if (fds[6].revents != 0) {
+      FeedInput();
+    }
+    if (MonotonicNow() >= deadline_ && !Exited()) {
+      Kill(ChildEnd::kTimeout);
+    }
+  }
+
+  void FeedInput() {
+    const ssize_t count = write(input_.get(), spec_.input.data() + written_, spec_.input.size() - written_);
+    if (count < 0 && errno != EAGAIN && errno != EINTR) {
+      written_ = spec_.input.size();  // Nobody reads any more.
+    }
+    written_ += count > 0 ? static_cast<std::size_t>(count) : 0;
+  }
+
+  void DrainAll() {
+    Drain(&info_, [this](std::string_view piece) { OnInfo(piece); });
+    Drain(&output_, [this](std::string_view piece) { OnStream(piece, &result_.output, nullptr); });
+    Drain(&error_, [this](std::string_view piece) { OnStream(piece, &result_.error, &result_.error_tail); });
+    Drain(&report_, [this](std::string_view piece) { OnReport(piece); });
+  }
+
+  template <typename Sink>
+  void Drain(UniqueFd* fd, const Sink& sink) {
+    std::array<char, 65536> buffer;
+    while (fd->valid()) {
+      const ssize_t count = read(fd->get(), buffer.data(), buffer.size());
+      if (count > 0) {
+        sink(std::string_view(buffer.data(), static_cast<std::size_t>(count)));
+        if (killed_) {
+          return;  // A writer that is still dying must not keep us here.
+        }
+      } else if (count == 0 || (errno != EAGAIN && errno != EINTR)) {
+        fd->Reset();
+      } else if (errno == EAGAIN) {
+        return;
+      }
+    }
+  }
+
+  void OnInfo(std::string_view piece) {
+    info_text_.append(piece);
+    if (inner_ != 0) {
+      return;
+    }
+    inner_ = ParseInnerPid(info_text_);
+    if (inner_ != 0) {
+      if (spec_.inner_processes) {
+        const rlimit limit{.rlim_cur = *spec_.inner_processes, .rlim_max = *spec_.inner_processes};
+        prlimit(inner_, RLIMIT_NPROC, &limit, nullptr);
+      }
+      [[maybe_unused]] const ssize_t written = write(block_.get(), "1", 1);
+      block_.Reset();
+    }
+  }
+
+  void OnStream(std::string_view piece, std::string* head, std::string* tail) {
+    streamed_ += static_cast<std::int64_t>(piece.size());
+    const std::size_t room = static_cast<std::size_t>(kStreamBytesKept) - head->size();
+    head->append(piece.substr(0, room));
+    if (tail != nullptr) {
+      tail->append(piece);
+      const std::size_t kept = std::min(tail->size(), static_cast<std::size_t>(kStreamBytesKept));
+      tail->erase(0, tail->size() - kept);
+    }
+    if (streamed_ > spec_.output_bytes_max) {
+      Kill(ChildEnd::kOutputLimit);
+    }
+  }
+
+  void OnReport(std::string_view piece) {
+    reported_ += static_cast<std::int64_t>(piece.size());
+    if (reported_ > spec_.report_bytes_max) {
+      Kill(ChildEnd::kOutputLimit);
+      return;
+    }
+    if (spec_.wall_restarts_on_report) {
+      deadline_ = MonotonicNow() + spec_.wall;
+    }
+    if (spec_.on_report) {
+      spec_.on_report(piece);
+    } else {
+      result_.report.append(piece);
+    }
+  }
+
+  void Kill(ChildEnd why) {
+    if (killed_) {
+      return;
+    }
+    killed_ = true;
+    result_.end = why;
+    // bubblewrap's inner process, the init of the namespace, dies with bubblewrap, and everything in there with it.
+    kill(-pid_, SIGKILL);
+    kill(pid_, SIGKILL);
+  }
+
+  void Reap() {
+    // Before the leader is reaped its number still names the group.
+    kill(-pid_, SIGKILL);
+    rusage usage{};
+    int status = 0;
+    while (wait4(pid_, &status, 0, &usage) < 0 && errno == EINTR) {
+    }
+    AddUsage(usage);
+    {
+      const std::lock_guard lock(registry_mutex);
+      Registry().erase(pid_);
+    }
+    DrainAll();
+    ReapInner();
+    if (!spec_.has_inner) {
+      KillOrphans();
+    }
+    if (!killed_) {
+      SetEnd(status);
+    }
+  }
+
+  /// bubblewrap may end before its inner process is gone, which then is ours.
+  void ReapInner() {
+    siginfo_t state{};
+    if (inner_ == 0 || waitid(P_PID, static_cast<id_t>(inner_), &state, WEXITED | WNOHANG | WNOWAIT) != 0) {
+      return;  // bubblewrap has reaped it.
+    }
+    kill(inner_, SIGKILL);
+    rusage usage{};
+    int status = 0;
+    pid_t reaped = 0;
+    do {
+      reaped = wait4(inner_, &status, 0, &usage);
+    } while (reaped < 0 && errno == EINTR);
+    if (reaped == inner_) {
+      AddUsage(usage);
+    }
+  }
+
+  static void KillOrphans() {
+    const std::lock_guard lock(registry_mutex);
+    std::istringstream children(ReadSmallFile(Cat("/proc/self/task/", getpid(), "/children")));
+    for (pid_t child = 0; children >> child;) {
+      if (!Registry().contains(child)) {
+        kill(child, SIGKILL);
+        waitpid(child, nullptr, 0);
+      }
+    }
+  }
+
+  void AddUsage(const rusage& usage) {
+    result_.cpu += absl::DurationFromTimeval(usage.ru_utime) + absl::DurationFromTimeval(usage.ru_stime);
+    result_.memory_bytes = std::max<std::int64_t>(result_.memory_bytes, usage.ru_maxrss * 1024);
+  }
+
+  void SetEnd(int status) {
+    if (WIFSIGNALED(status)) {
+      result_.signal = WTERMSIG(status);
+      return;
+    }
+    const int code = WEXITSTATUS(status);
+    constexpr int kSignalBase = 128;
+    constexpr int kSignalLast = 64;
+    if (spec_.has_inner && code > kSignalBase && code <= kSignalBase + kSignalLast) {
+      result_.signal = code - kSignalBase;
+    } else {
+      result_.exit_code = code;
+    }
+  }
+
+  const ChildSpec& spec_;
+  const Cancellation& cancellation_;
+  ChildResult result_;
+  pid_t pid_ = 0;
+  pid_t inner_ = 0;
+  UniqueFd process_;
+  UniqueFd input_;
+  UniqueFd output_;
+  UniqueFd error_;
+  UniqueFd report_;
+  UniqueFd info_;
+  UniqueFd block_;
+  std::string info_text_;
+  std::size_t written_ = 0;
+  std::int64_t streamed_ = 0;
+  std::int64_t reported_ = 0;
+  bool killed_ = false;
+  absl::Time started_;
+  absl::Time deadline_;
+};
+
+}  // namespace
+
+void PrepareToRunChildren() {
+  prctl(PR_SET_CHILD_SUBREAPER, 1);
+  signal(SIGPIPE, SIG_IGN);
+}
+
+absl::StatusOr<ChildResult> RunChild(const ChildSpec& spec, const Cancellation& cancellation) {
+  return ChildRun(spec, cancellation).Run();
+}
+
+}  // namespace bitsweep::grade

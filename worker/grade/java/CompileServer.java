@@ -1,0 +1,185 @@
+// Compiles the Java programs of a cell in one virtual machine: a cold javac costs half a second a program, a warm one 10-15 ms.
+// Runs inside the sandbox, for its input is untrusted (it is only compiled here, never run).
+//
+// Standard input: the harness's source, then programs, each as a 4-byte big-endian length and UTF-8 bytes; ends at end of file.
+// Descriptor 3: after start one byte 'S'; then for each program in order a status byte ('K' compiled, 'E' errors), a 4-byte
+// length and the payload: a jar of the program's classes and the harness's, or the compiler's messages in UTF-8.
+import java.io.BufferedOutputStream;
+import java.io.ByteArrayOutputStream;
+import java.io.DataInputStream;
+import java.io.DataOutputStream;
+import java.io.FileOutputStream;
+import java.io.IOException;
+import java.io.OutputStream;
+import java.io.StringWriter;
+import java.net.URI;
+import java.nio.charset.StandardCharsets;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.zip.CRC32;
+import java.util.zip.ZipEntry;
+import java.util.zip.ZipOutputStream;
+import javax.tools.FileObject;
+import javax.tools.ForwardingJavaFileManager;
+import javax.tools.JavaCompiler;
+import javax.tools.JavaFileManager;
+import javax.tools.JavaFileObject;
+import javax.tools.SimpleJavaFileObject;
+import javax.tools.StandardJavaFileManager;
+import javax.tools.ToolProvider;
+
+public final class CompileServer {
+    private static final int SOURCE_BYTES_MAX = 16 << 20;
+
+    private final JavaCompiler compiler = ToolProvider.getSystemJavaCompiler();
+    private final StandardJavaFileManager files =
+            compiler.getStandardFileManager(null, null, StandardCharsets.UTF_8);
+    private final List<String> options;
+    private Map<String, byte[]> harness = Map.of();
+
+    private CompileServer(String classPath) {
+        // No annotation processor runs: that would be the program's own code inside the compiler.
+        options = List.of("-encoding", "UTF8", "-proc:none", "-cp", classPath);
+    }
+
+    /// A source that lies in memory.
+    private static final class Source extends SimpleJavaFileObject {
+        private final String text;
+
+        Source(String name, String text) {
+            super(URI.create("string:///" + name + ".java"), Kind.SOURCE);
+            this.text = text;
+        }
+
+        @Override
+        public CharSequence getCharContent(boolean ignoreEncodingErrors) {
+            return text;
+        }
+    }
+
+    /// A class file that lies in memory.
+    private static final class Output extends SimpleJavaFileObject {
+        private final ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+
+        Output(String name) {
+            super(URI.create("mem:///" + name.replace('.', '/') + ".class"), Kind.CLASS);
+        }
+
+        @Override
+        public OutputStream openOutputStream() {
+            return bytes;
+        }
+    }
+
+    /// Keeps class files in memory. The class path below is shared and read once for all programs.
+    private static final class MemoryFiles extends ForwardingJavaFileManager<JavaFileManager> {
+        private final Map<String, Output> outputs = new TreeMap<>();
+
+        MemoryFiles(JavaFileManager below) {
+            super(below);
+        }
+
+        @Override
+        public JavaFileObject getJavaFileForOutput(
+                Location location, String name, JavaFileObject.Kind kind, FileObject sibling) {
+            return outputs.computeIfAbsent(name, Output::new);
+        }
+
+        @Override
+        public void close() {
+            // The shared file manager goes on to the next program.
+        }
+    }
+
+    private Map<String, byte[]> compile(StringWriter messages, Source... sources) {
+        MemoryFiles memory = new MemoryFiles(files);
+        boolean done =
+                compiler.getTask(messages, memory, null, options, null, List.of(sources)).call();
+        Map<String, byte[]> classes = new TreeMap<>();
+        if (done) {
+            memory.outputs.forEach((key, output) -> classes.put(key, output.bytes.toByteArray()));
+        }
+        return classes;
+    }
+
+    private static byte[] jar(Map<String, byte[]> classes) throws IOException {
+        ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+        try (ZipOutputStream zip = new ZipOutputStream(bytes)) {
+            // Stored, not deflated: it is read once, at once.
+            zip.setMethod(ZipOutputStream.STORED);
+            for (Map.Entry<String, byte[]> one : classes.entrySet()) {
+                ZipEntry entry = new ZipEntry(one.getKey().replace('.', '/') + ".class");
+                CRC32 crc = new CRC32();
+                crc.update(one.getValue());
+                entry.setSize(one.getValue().length);
+                entry.setCrc(crc.getValue());
+                entry.setTime(0);
+                zip.putNextEntry(entry);
+                zip.write(one.getValue());
+            }
+        }
+        return bytes.toByteArray();
+    }
+
+    private void answer(String text, DataOutputStream out) throws IOException {
+        StringWriter messages = new StringWriter();
+        Map<String, byte[]> classes = Map.of();
+        try {
+            classes = compile(messages, new Source("Problem", text));
+        } catch (RuntimeException | StackOverflowError failure) {
+            messages.write("the compiler failed: " + failure + "\n");
+        }
+        byte[] payload;
+        if (classes.isEmpty()) {
+            payload = messages.toString().getBytes(StandardCharsets.UTF_8);
+        } else {
+            // Ours last: a program cannot bring a harness of its own.
+            classes.putAll(harness);
+            payload = jar(classes);
+        }
+        out.writeByte(classes.isEmpty() ? 'E' : 'K');
+        out.writeInt(payload.length);
+        out.write(payload);
+        out.flush();
+    }
+
+    private static String read(DataInputStream in) throws IOException {
+        int length = in.read();
+        if (length < 0) {
+            return null;
+        }
+        for (int i = 0; i < 3; ++i) {
+            length = length << 8 | in.readUnsignedByte();
+        }
+        if (length < 0 || length > SOURCE_BYTES_MAX) {
+            throw new IOException("a source of " + length + " bytes");
+        }
+        byte[] bytes = new byte[length];
+        in.readFully(bytes);
+        return new String(bytes, StandardCharsets.UTF_8);
+    }
+
+    public static void main(String[] arguments) throws IOException {
+        CompileServer server = new CompileServer(arguments[0]);
+        DataInputStream in = new DataInputStream(System.in);
+        try (DataOutputStream out =
+                new DataOutputStream(new BufferedOutputStream(new FileOutputStream("/dev/fd/3")))) {
+            StringWriter messages = new StringWriter();
+            // The harness calls Problem.main; a stub stands for it here and is thrown away.
+            Source stub =
+                    new Source("Problem", "class Problem { static void main(String[] a) throws Throwable {} }");
+            server.harness =
+                    server.compile(messages, new Source("BitsweepHarness", read(in)), stub);
+            server.harness.remove("Problem");
+            if (server.harness.isEmpty()) {
+                throw new IOException("the harness does not compile: " + messages);
+            }
+            out.writeByte('S');
+            out.flush();
+            for (String text = read(in); text != null; text = read(in)) {
+                server.answer(text, out);
+            }
+        }
+    }
+}

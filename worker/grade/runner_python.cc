@@ -1,0 +1,86 @@
+#include "worker/grade/runner_python.h"
+
+#include <filesystem>
+#include <utility>
+
+
+#include "bitsweep_generated/python_driver.h"
+#include "proto/base/status_macros.h"
+#include "worker/grade/text.h"
+
+namespace bitsweep::grade {
+namespace {
+
+constexpr const char* kUsualInterpreter = "/usr/bin/python3";
+
+/// Where the interpreter's files lie, when that is outside /usr: what the sandbox must show. Asked of the interpreter itself.
+absl::StatusOr<std::pair<std::string, std::vector<std::string>>> AskInterpreter(const std::string& path) {
+  ChildSpec spec;
+  spec.argv = {path, "-I", "-c", "import sys; print(sys.executable); print(sys.prefix); print(sys.base_prefix)"};
+  spec.environment = {"PATH=/usr/bin:/bin", "LANG=C.UTF-8"};
+  spec.output_bytes_max = kStreamBytesKept;
+  const Cancellation never;
+  BITSWEEP_ASSIGN_OR_RETURN(const ChildResult result, RunChild(spec, never));
+  const std::vector<std::string_view> lines = Split(result.output, '\n');
+  if (result.exit_code != 0 || lines.size() < 3) {
+    return absl::FailedPreconditionError(Cat("python3 at ", path, " does not run: ", Printable(result.error)));
+  }
+  std::vector<std::string> visible;
+  for (const std::string_view folder : {lines[1], lines[2]}) {
+    if (!Cat(folder, "/").starts_with("/usr/") && (visible.empty() || visible.back() != folder)) {
+      visible.emplace_back(folder);
+    }
+  }
+  return std::make_pair(std::string(lines[0]), visible);
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<PythonRunner>> PythonRunner::Open(const Sandbox& sandbox,
+                                                                 const std::string& interpreter,
+                                                                 const std::string& search_path) {
+  std::unique_ptr<PythonRunner> runner(new PythonRunner(sandbox));
+  std::string path = interpreter;
+  std::error_code ignored;
+  if (path.empty()) {
+    path = std::filesystem::exists(kUsualInterpreter, ignored) ? kUsualInterpreter : FindProgram("python3", search_path);
+  }
+  if (path.empty()) {
+    return absl::FailedPreconditionError(
+        Cat("python3 is neither at ", kUsualInterpreter, " nor in PATH (", search_path, "): install python3"));
+  }
+  if (!std::filesystem::exists(path, ignored)) {
+    return absl::FailedPreconditionError(Cat("python3: there is no file ", path));
+  }
+  if (path == kUsualInterpreter) {
+    runner->interpreter_ = path;
+  } else {
+    BITSWEEP_ASSIGN_OR_RETURN(std::tie(runner->interpreter_, runner->visible_), AskInterpreter(path));
+  }
+  const Cancellation never;
+  const absl::StatusOr<Outcome> outcome = runner->Run("pass\n", Limits(), nullptr, never);
+  if (!outcome.ok() || outcome->verdict != Verdict::kPass) {
+    return absl::FailedPreconditionError(
+        Cat(runner->interpreter_, " does not run in the sandbox: ",
+                     outcome.ok() ? outcome->error : std::string(outcome.status().message())));
+  }
+  return runner;
+}
+
+absl::StatusOr<Outcome> PythonRunner::Run(std::string_view program,
+                                          const Limits& limits,
+                                          const Cgroup* cgroup,
+                                          const Cancellation& cancellation) const {
+  const std::string nonce = MakeNonce();
+  Job job;
+  // -s: no packages of a user's home. The driver is on the command line: one file less to make.
+  job.argv = {interpreter_, "-s", "-c", std::string(generated::kPythonDriver)};
+  job.files = {{"program.py", program}};
+  job.visible = visible_;
+  job.input = nonce;
+  job.limits = limits;
+  BITSWEEP_ASSIGN_OR_RETURN(const JobResult result, sandbox_.Run(job, cgroup, cancellation));
+  return Judge(result, nonce, true);
+}
+
+}  // namespace bitsweep::grade

@@ -1,0 +1,41 @@
+// Runs Python programs: one sandboxed interpreter each (8 ms to start, 4.5 ms for bubblewrap).
+// Thread rule: Open on one thread; Run from any number of threads.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <absl/status/statusor.h>
+
+#include "worker/grade/sandbox.h"
+#include "worker/grade/verdict.h"
+
+namespace bitsweep::grade {
+
+class PythonRunner {
+ public:
+  /// Finds an interpreter (`interpreter`, or /usr/bin/python3, or the first python3 of `search_path`) and sees that it runs in
+  /// `sandbox`, which must outlive the runner. FAILED_PRECONDITION: there is none, or it does not.
+  static absl::StatusOr<std::unique_ptr<PythonRunner>> Open(const Sandbox& sandbox,
+                                                            const std::string& interpreter,
+                                                            const std::string& search_path);
+
+  /// Runs one program as `python3 program.py` would. Errors as of Judge.
+  absl::StatusOr<Outcome> Run(std::string_view program,
+                              const Limits& limits,
+                              const Cgroup* cgroup,
+                              const Cancellation& cancellation) const;
+
+  const std::string& interpreter() const { return interpreter_; }
+
+ private:
+  explicit PythonRunner(const Sandbox& sandbox) : sandbox_(sandbox) {}
+
+  const Sandbox& sandbox_;
+  std::string interpreter_;
+  std::vector<std::string> visible_;
+};
+
+}  // namespace bitsweep::grade
