@@ -1,0 +1,23 @@
+// bitsweep-engine: registers what the rooms offer and hands over to the command line.
+#include "worker/engine/checkpoint/stages.h"
+#include "worker/engine/checkpoint/verbs.h"
+#include "worker/engine/generate/stages.h"
+#include "worker/engine/generate/verbs.h"
+#include "worker/engine/model/verbs.h"
+#include "worker/engine/quantize/stages.h"
+#include "worker/engine/quantize/verbs.h"
+#include "worker/engine/run/command_line.h"
+
+int main(int argc, char** argv) {
+  using namespace bitsweep::engine;  // NOLINT(google-build-using-namespace): only wiring below.
+  StageRegistry stages;
+  RegisterCheckpointStages(stages);
+  RegisterQuantizeStages(stages);
+  RegisterGenerateStages(stages);
+  VerbRegistry verbs;
+  RegisterCheckpointVerbs(verbs);
+  RegisterQuantizeVerbs(verbs);
+  RegisterModelVerbs(verbs);
+  RegisterGenerateVerbs(verbs);
+  return RunCommandLine(argc, argv, verbs, stages);
+}
