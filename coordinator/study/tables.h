@@ -47,7 +47,8 @@ struct TableFigure {
   std::optional<double> spread;          // Sample standard deviation over seeds; only with several.
   std::optional<double> difference;      // pass_at_1 less the reference row's; absent for reference rows.
   std::optional<double> dec_percent;     // rq3: 100 * difference / the reference's pass_at_1.
-  int problems = 0, samples = 0, seeds = 0, weak_witnesses = 0;
+  int problems = 0, samples = 0, weak_witnesses = 0;
+  int seeds = 0, seeds_done = 0;         // Of the sweep, and those of them that have a figure.
 };
 
 struct TableRow {

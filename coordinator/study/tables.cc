@@ -1,0 +1,332 @@
+// BuildTable: which rows a question has, what each is compared with, and what the footers must say.
+#include "coordinator/study/tables.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <set>
+#include <tuple>
+
+#include <absl/strings/numbers.h>
+#include <absl/strings/str_cat.h>
+#include <absl/strings/str_join.h>
+#include <fmt/format.h>
+
+#include "coordinator/study/cells.h"
+#include "coordinator/study/nearest.h"
+#include "coordinator/study/table_notes.h"
+#include "proto/base/status_macros.h"
+
+namespace bitsweep {
+namespace {
+
+/// Results by where they belong in the grid.
+using ResultIndex = std::map<CellCoordinates, const CellResult*>;
+
+ResultIndex IndexResults(const std::vector<CellResult>& results) {
+  ResultIndex index;
+  for (const CellResult& result : results) {
+    index[{{result.model, result.precision, result.calibration, result.finetuned, result.seed},
+           result.benchmark,
+           result.language}] = &result;
+  }
+  return index;
+}
+
+/// What a cell that has no figure says.
+std::string StateText(const CellResult* result) {
+  if (result == nullptr) {
+    return "pending";
+  }
+  if (result->state == "running" && result->stages_total > 0) {
+    return absl::StrCat("running ", result->stages_done, "/", result->stages_total);
+  }
+  if (result->state == "failed" && !result->failure_class.empty()) {
+    return absl::StrCat("failed: ", result->failure_class);
+  }
+  if (result->state == "succeeded") {
+    return result->pass_at_1 ? "succeeded" : "succeeded, no figure";
+  }
+  return result->state;
+}
+
+/// The state that a reader must hear of first.
+int Urgency(const std::string& state) {
+  if (state.starts_with("failed")) {
+    return 4;
+  }
+  if (state.starts_with("cancelled")) {
+    return 3;
+  }
+  if (state.starts_with("running")) {
+    return 2;
+  }
+  return state == "succeeded" ? 0 : 1;
+}
+
+/// Joins the seeds of one variant, benchmark and language.
+TableFigure Aggregate(const SweepSpec& spec, const ResultIndex& index, CellCoordinates at) {
+  TableFigure figure;
+  figure.seeds = static_cast<int>(spec.seeds.size());
+  figure.state = "succeeded";
+  std::vector<double> values;
+  for (const std::int64_t seed : spec.seeds) {
+    at.variant.seed = seed;
+    const auto found = index.find(at);
+    const CellResult* result = found == index.end() ? nullptr : found->second;
+    const std::string state = StateText(result);
+    if (Urgency(state) > Urgency(figure.state)) {
+      figure.state = state;
+    }
+    if (result == nullptr) {
+      continue;
+    }
+    figure.problems = std::max(figure.problems, result->problems);
+    figure.samples = std::max(figure.samples, result->samples);
+    figure.weak_witnesses += result->weak_witnesses;
+    if (state == "succeeded") {
+      values.push_back(*result->pass_at_1);
+    }
+  }
+  figure.seeds_done = static_cast<int>(values.size());
+  if (figure.state != "succeeded") {
+    if (figure.seeds > 1) {
+      absl::StrAppend(&figure.state, " (", values.size(), " of ", figure.seeds, " seeds done)");
+    }
+    return figure;
+  }
+  double sum = 0;
+  for (const double value : values) {
+    sum += value;
+  }
+  const double mean = sum / static_cast<double>(values.size());
+  figure.pass_at_1 = mean;
+  if (values.size() > 1) {
+    double squares = 0;
+    for (const double value : values) {
+      squares += (value - mean) * (value - mean);
+    }
+    figure.spread = std::sqrt(squares / static_cast<double>(values.size() - 1));
+  }
+  return figure;
+}
+
+/// What `variant` is compared with (study, section 1); nullopt for the rows that others are compared with.
+std::optional<VariantCoordinates> ReferenceOf(const QuestionSpec& question, const VariantCoordinates& variant) {
+  if (variant.precision == kFp16) {
+    return std::nullopt;
+  }
+  VariantCoordinates reference = variant;
+  switch (question.kind) {
+    case QuestionKind::kRq1:
+    case QuestionKind::kRq3:
+      reference.precision = kFp16;
+      reference.calibration = kNone;
+      reference.finetuned = kNone;
+      break;
+    case QuestionKind::kRq1Finetune:
+      reference.finetuned = kNone;
+      break;
+    case QuestionKind::kRq2:
+      reference.calibration = question.reference_calibration.value_or("");
+      break;
+  }
+  return reference == variant ? std::nullopt : std::optional(reference);
+}
+
+/// "1.3M", "7B" -> a number to sort by where the config's count is not known; 0 for anything else.
+double ParamsOf(const std::string& label) {
+  if (label.empty()) {
+    return 0;
+  }
+  static const std::map<char, double> kSuffixes = {{'K', 1e3}, {'M', 1e6}, {'B', 1e9}};
+  const auto suffix = kSuffixes.find(label.back());
+  double number = 0;
+  const std::string digits = suffix == kSuffixes.end() ? label : label.substr(0, label.size() - 1);
+  return absl::SimpleAtod(digits, &number) ? number * (suffix == kSuffixes.end() ? 1 : suffix->second) : 0;
+}
+
+/// The question's models in the order of the table: rq3 groups by family and orders by parameter count.
+std::vector<const ModelSpec*> OrderedModels(const SweepSpec& spec,
+                                            const QuestionSpec& question,
+                                            const std::vector<CellResult>& results) {
+  std::vector<const ModelSpec*> models;
+  std::map<std::string, std::size_t> families;
+  std::map<std::string, double> parameters;
+  for (const std::string& id : question.models) {
+    const ModelSpec* model = spec.FindModel(id);
+    models.push_back(model);
+    families.try_emplace(model->family, families.size());
+    parameters[id] = ParamsOf(model->params);
+  }
+  for (const CellResult& result : results) {
+    if (result.parameters) {
+      parameters[result.model] = static_cast<double>(*result.parameters);
+    }
+  }
+  if (question.kind == QuestionKind::kRq3) {
+    std::stable_sort(models.begin(), models.end(), [&](const ModelSpec* a, const ModelSpec* b) {
+      return std::tuple(families[a->family], parameters[a->id]) < std::tuple(families[b->family], parameters[b->id]);
+    });
+  }
+  return models;
+}
+
+/// Distinct variants of the question in the order of the study's tables; seeds are joined later.
+std::vector<VariantCoordinates> OrderedVariants(const QuestionSpec& question,
+                                                const std::vector<const ModelSpec*>& models,
+                                                std::int64_t seed) {
+  std::vector<VariantCoordinates> out;
+  for (const ModelSpec* model : models) {
+    QuestionSpec one = question;
+    one.models = {model->id};
+    std::vector<VariantCoordinates> variants = QuestionVariants(one, seed);
+    if (question.kind == QuestionKind::kRq1Finetune) {
+      // The study lists what is not fine-tuned first, then what is.
+      std::stable_partition(variants.begin(), variants.end(),
+                            [](const VariantCoordinates& variant) { return variant.finetuned == kNone; });
+    }
+    out.insert(out.end(), variants.begin(), variants.end());
+  }
+  return out;
+}
+
+class TableBuilder {
+ public:
+  TableBuilder(const SweepSpec& spec,
+               const QuestionSpec& question,
+               const BenchmarkSpec& benchmark,
+               const std::vector<CellResult>& results)
+      : spec_(spec), question_(question), benchmark_(benchmark), results_(results), index_(IndexResults(results)) {}
+
+  Table Build() {
+    Table table;
+    table.question = question_.name;
+    table.kind = question_.kind;
+    table.benchmark = benchmark_.name;
+    for (const BenchmarkFileSpec& file : benchmark_.files) {
+      table.languages.push_back(file.language);
+    }
+    const std::vector<const ModelSpec*> models = OrderedModels(spec_, question_, results_);
+    for (const VariantCoordinates& variant : OrderedVariants(question_, models, spec_.seeds.front())) {
+      TableRow row = MakeRow(variant, table.languages);
+      const bool wanted = std::any_of(row.figures.begin(), row.figures.end(),
+                                      [](const TableFigure& figure) { return figure.state != kExcludedState; });
+      if (wanted) {
+        table.rows.push_back(std::move(row));
+      }
+    }
+    table.notes = TableNotes(spec_, question_, table);
+    return table;
+  }
+
+ private:
+  bool IsExcluded(const CellCoordinates& at) const {
+    return std::any_of(spec_.excludes.begin(), spec_.excludes.end(),
+                       [&](const ExcludeRule& rule) { return Excludes(rule, question_.name, at); });
+  }
+
+  TableRow MakeRow(const VariantCoordinates& variant, const std::vector<std::string>& languages) const {
+    const ModelSpec& model = *spec_.FindModel(variant.model);
+    TableRow row;
+    row.model = model.id;
+    row.family = model.family;
+    row.params = model.params;
+    row.precision = variant.precision;
+    row.calibration = variant.calibration;
+    row.finetuned = variant.finetuned;
+    const std::optional<VariantCoordinates> reference = ReferenceOf(question_, variant);
+    row.reference = !reference && (question_.kind != QuestionKind::kRq2 || variant.precision != kFp16);
+    for (const CellResult& result : results_) {
+      if (result.model != variant.model) {
+        continue;
+      }
+      row.parameters = result.parameters ? result.parameters : row.parameters;
+      if (result.precision == variant.precision && result.calibration == variant.calibration &&
+          result.finetuned == variant.finetuned) {
+        row.size_bytes = result.size_bytes ? result.size_bytes : row.size_bytes;
+        row.effective_bits = result.effective_bits ? result.effective_bits : row.effective_bits;
+      }
+    }
+    for (const std::string& language : languages) {
+      row.figures.push_back(MakeFigure({variant, benchmark_.name, language}, reference));
+    }
+    return row;
+  }
+
+  TableFigure MakeFigure(const CellCoordinates& at, const std::optional<VariantCoordinates>& reference) const {
+    if (IsExcluded(at)) {
+      TableFigure figure;
+      figure.state = kExcludedState;
+      return figure;
+    }
+    TableFigure figure = Aggregate(spec_, index_, at);
+    if (!reference || !figure.pass_at_1) {
+      return figure;
+    }
+    const TableFigure other = Aggregate(spec_, index_, {*reference, at.benchmark, at.language});
+    if (other.pass_at_1) {
+      figure.difference = *figure.pass_at_1 - *other.pass_at_1;
+      if (question_.kind == QuestionKind::kRq3 && *other.pass_at_1 > 0) {
+        figure.dec_percent = 100 * *figure.difference / *other.pass_at_1;
+      }
+    }
+    return figure;
+  }
+
+  const SweepSpec& spec_;
+  const QuestionSpec& question_;
+  const BenchmarkSpec& benchmark_;
+  const std::vector<CellResult>& results_;
+  const ResultIndex index_;
+};
+
+}  // namespace
+
+absl::StatusOr<TableFormat> ParseTableFormat(std::string_view name) {
+  // json, latex and html are planned formats of the same Table.
+  if (name == "markdown" || name.empty()) {
+    return TableFormat::kMarkdown;
+  }
+  if (name == "csv") {
+    return TableFormat::kCsv;
+  }
+  const std::string text(name);
+  return absl::InvalidArgumentError(absl::StrCat("unknown table format '", text, "'", AllowedText(text, {"markdown", "csv"})));
+}
+
+absl::StatusOr<Table> BuildTable(const SweepSpec& spec,
+                                 std::string_view question,
+                                 std::string_view benchmark,
+                                 const std::vector<CellResult>& results) {
+  const QuestionSpec* wanted = spec.FindQuestion(question);
+  if (wanted == nullptr) {
+    std::vector<std::string> names;
+    for (const QuestionSpec& known : spec.questions) {
+      names.push_back(known.name);
+    }
+    const std::string text(question);
+    return absl::InvalidArgumentError(
+        absl::StrCat("sweep '", spec.name, "' has no question '", text, "'", AllowedText(text, names)));
+  }
+  const BenchmarkSpec* on = spec.FindBenchmark(benchmark);
+  if (on == nullptr ||
+      std::find(wanted->benchmarks.begin(), wanted->benchmarks.end(), on->name) == wanted->benchmarks.end()) {
+    const std::string text(benchmark);
+    return absl::InvalidArgumentError(absl::StrCat("question '", wanted->name, "' of sweep '", spec.name,
+                                                   "' has no benchmark '", text, "'",
+                                                   AllowedText(text, wanted->benchmarks)));
+  }
+  return TableBuilder(spec, *wanted, *on, results).Build();
+}
+
+absl::StatusOr<std::string> RenderTable(const SweepSpec& spec,
+                                        std::string_view question,
+                                        std::string_view benchmark,
+                                        const std::vector<CellResult>& results,
+                                        TableFormat format) {
+  BITSWEEP_ASSIGN_OR_RETURN(const Table table, BuildTable(spec, question, benchmark, results));
+  return format == TableFormat::kCsv ? RenderCsv(table) : RenderMarkdown(table);
+}
+
+}  // namespace bitsweep
