@@ -1,5 +1,5 @@
-// A codebook laid out for scoring: transposed, so that one register holds one coordinate of many candidates, and padded.
-// Thread rule: plain value; immutable after Pack.
+// A codebook laid out for scoring: transposed, so that one register holds one coordinate of many
+// candidates, and padded. Thread rule: plain value; immutable after Pack.
 #pragma once
 
 #include <cstdint>

@@ -11,22 +11,26 @@
 namespace bitsweep::kernels {
 namespace {
 
-// Rows searched together: their slice of P and D stays in the first-level cache. A multiple of every matrix tile's height.
+// Rows searched together: their slice of P and D stays in the first-level cache. A multiple of
+// every matrix tile's height.
 constexpr std::int64_t kTile = 24;
-// Groups a panel, at most: 16 groups of 8 make a 128-wide product at its end, wide enough to run at the matrix rate.
+// Groups a panel, at most: 16 groups of 8 make a 128-wide product at its end, wide enough to run at
+// the matrix rate.
 constexpr std::int64_t kPanelGroupsMax = 16;
-// Bytes of C H tables a panel may take: they are read by every row and should stay in the second-level cache.
+// Bytes of C H tables a panel may take: they are read by every row and should stay in the
+// second-level cache.
 constexpr std::int64_t kPanelBytesMax = 1 << 20;
 
 // What all rows share while one panel of groups is searched.
 struct Panel {
-  std::int64_t begin = 0;            // Positions begin .. begin+groups of the group order.
+  std::int64_t begin = 0;  // Positions begin .. begin+groups of the group order.
   std::int64_t groups = 0;
-  std::vector<std::int32_t> columns; // [groups*g] columns of H that the panel covers, in visiting order
-  std::vector<float> transformed;    // [groups, M, g, K_padded]: C_k H_jj, transposed
-  std::vector<float> norms;          // [groups, M, K_padded]
-  PackedMatrix inside;               // H[columns, columns]
-  PackedMatrix all;                  // H[columns, :]
+  std::vector<std::int32_t>
+      columns;  // [groups*g] columns of H that the panel covers, in visiting order
+  std::vector<float> transformed;  // [groups, M, g, K_padded]: C_k H_jj, transposed
+  std::vector<float> norms;        // [groups, M, K_padded]
+  PackedMatrix inside;             // H[columns, columns]
+  PackedMatrix all;                // H[columns, :]
 };
 
 class Sweep {
@@ -41,7 +45,8 @@ class Sweep {
 
   void Run() {
     const std::int64_t bytes_a_group = n_.M * padded_ * n_.g * 4;
-    const std::int64_t groups_max = std::clamp<std::int64_t>(kPanelBytesMax / bytes_a_group, 1, kPanelGroupsMax);
+    const std::int64_t groups_max =
+        std::clamp<std::int64_t>(kPanelBytesMax / bytes_a_group, 1, kPanelGroupsMax);
     for (std::int64_t begin = 0; begin < n_.I; begin += groups_max) {
       Prepare(begin, std::min(groups_max, n_.I - begin));
       ParallelFor(n_.O, kTile, args_.threads, [this](std::int64_t first, std::int64_t last) {
@@ -59,7 +64,8 @@ class Sweep {
     panel_.columns.clear();
     for (std::int64_t p = 0; p < groups; ++p) {
       for (std::int64_t d = 0; d < n_.g; ++d) {
-        panel_.columns.push_back(static_cast<std::int32_t>(args_.group_order[begin + p] * n_.g + d));
+        panel_.columns.push_back(
+            static_cast<std::int32_t>(args_.group_order[begin + p] * n_.g + d));
       }
     }
     panel_.all.Pack(args_.xtx, groups * n_.g, width_, width_, panel_.columns.data());
@@ -79,7 +85,8 @@ class Sweep {
     for (std::int64_t a = 0; a < size; ++a) {
       for (std::int64_t b = 0; b < size; ++b) {
         inside[static_cast<std::size_t>(a * size + b)] =
-            args_.xtx[panel_.columns[static_cast<std::size_t>(a)] * width_ + panel_.columns[static_cast<std::size_t>(b)]];
+            args_.xtx[panel_.columns[static_cast<std::size_t>(a)] * width_ +
+                      panel_.columns[static_cast<std::size_t>(b)]];
       }
     }
     panel_.inside.Pack(inside.data(), size, size, size);
@@ -106,7 +113,8 @@ class Sweep {
   // `rows` <= kTile rows from `row` on, through the whole panel.
   void SearchRows(std::int64_t row, std::int64_t rows) {
     const std::int64_t size = panel_.groups * n_.g;
-    std::vector<float> products(static_cast<std::size_t>(rows * size));  // P at the panel's columns, kept up to date
+    std::vector<float> products(
+        static_cast<std::size_t>(rows * size));  // P at the panel's columns, kept up to date
     std::vector<float> changes(static_cast<std::size_t>(rows * size), 0.0F);
     for (std::int64_t r = 0; r < rows; ++r) {
       for (std::int64_t c = 0; c < size; ++c) {
@@ -117,9 +125,15 @@ class Sweep {
     const SimdLoops& simd = ActiveSimd();
     for (std::int64_t p = 0; p < panel_.groups; ++p) {
       for (std::int64_t step = 0; step < n_.M; ++step) {
-        Choose(row, rows, p, args_.codebook_order[(panel_.begin + p) * n_.M + step], products.data(), changes.data());
+        Choose(row,
+               rows,
+               p,
+               args_.codebook_order[(panel_.begin + p) * n_.M + step],
+               products.data(),
+               changes.data());
       }
-      // Later groups of the panel see this group's change at once. (The strip may begin earlier: those columns are done.)
+      // Later groups of the panel see this group's change at once. (The strip may begin earlier:
+      // those columns are done.)
       const std::int64_t first = (p + 1) * n_.g / kStripColumns * kStripColumns;
       for (std::int64_t c = first; c < size && p + 1 < panel_.groups; c += kStripColumns) {
         simd.strip(rows,
@@ -147,7 +161,12 @@ class Sweep {
   }
 
   // The exact best code of codebook m at the panel's group p for every row of the tile.
-  void Choose(std::int64_t row, std::int64_t rows, std::int64_t p, std::int64_t m, float* products, float* changes) {
+  void Choose(std::int64_t row,
+              std::int64_t rows,
+              std::int64_t p,
+              std::int64_t m,
+              float* products,
+              float* changes) {
     const std::int64_t g = n_.g;
     const std::int64_t size = panel_.groups * g;
     const std::int64_t group = args_.group_order[panel_.begin + p];
@@ -162,7 +181,8 @@ class Sweep {
       squares[r] = scale * scale;
       for (std::int64_t d = 0; d < g; ++d) {
         targets[static_cast<std::size_t>(r * g + d)] =
-            2.0F * scale * (products[r * size + p * g + d] + scale * transformed[d * padded_ + code]);
+            2.0F * scale *
+            (products[r * size + p * g + d] + scale * transformed[d * padded_ + code]);
       }
     }
     ActiveSimd().argmin(rows,
@@ -184,7 +204,8 @@ class Sweep {
                                       table.table[static_cast<std::size_t>(d * padded_ + best[r])]);
         changes[r * size + p * g + d] += change;
         args_.residual[(row + r) * width_ + group * g + d] += change;
-        products[r * size + p * g + d] += scale * (transformed[d * padded_ + code] - transformed[d * padded_ + best[r]]);
+        products[r * size + p * g + d] +=
+            scale * (transformed[d * padded_ + code] - transformed[d * padded_ + best[r]]);
       }
       code = best[r];
     }

@@ -39,7 +39,8 @@ KernelStatus CodeSearchSweepRef(const CodeSearchArgs& args) {
         for (std::int64_t k = 0; k < n.K; ++k) {
           Row trial = before;
           for (std::int64_t e = 0; e < n.g; ++e) {
-            const double change = static_cast<double>(old_entry[e]) - args.codebooks[(m * n.K + k) * n.g + e];
+            const double change =
+                static_cast<double>(old_entry[e]) - args.codebooks[(m * n.K + k) * n.g + e];
             trial[static_cast<std::size_t>(j * n.g + e)] += args.scales[o] * change;
           }
           const double loss = Loss(trial, args.xtx);

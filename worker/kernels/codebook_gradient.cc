@@ -33,7 +33,8 @@ void SumEntry(const float* x, const std::int32_t* positions, std::int64_t count,
   }
 }
 
-void SumEntryAny(const float* x, const std::int32_t* positions, std::int64_t count, std::int64_t g, float* out) {
+void SumEntryAny(
+    const float* x, const std::int32_t* positions, std::int64_t count, std::int64_t g, float* out) {
   std::fill(out, out + g, 0.0F);
   for (std::int64_t i = 0; i < count; ++i) {
     for (std::int64_t d = 0; d < g; ++d) {
@@ -61,7 +62,8 @@ void CodeIndex::Build(const CodeShape& shape, const std::int32_t* codes, int thr
       std::vector<std::int32_t> next(begins, begins + shape.K);
       std::int32_t* positions = positions_.data() + m * points;
       for (std::int64_t p = 0; p < points; ++p) {
-        positions[next[static_cast<std::size_t>(codes[p * shape.M + m])]++] = static_cast<std::int32_t>(p);
+        positions[next[static_cast<std::size_t>(codes[p * shape.M + m])]++] =
+            static_cast<std::int32_t>(p);
       }
     }
   });

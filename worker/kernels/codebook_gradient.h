@@ -1,7 +1,7 @@
-// out[m, k, :] = sum over (o, j) with codes[o, j, m] = k of x[o, j, :]: the segmented sum that turns a gradient with respect to
-// the weights into one with respect to the codebooks (x = scale_o * dL/dW^), and the update step of k-means.
-// The codes are indexed once and summed many times: no two threads write one entry, and the order of a sum never depends
-// on the number of threads.
+// out[m, k, :] = sum over (o, j) with codes[o, j, m] = k of x[o, j, :]: the segmented sum that
+// turns a gradient with respect to the weights into one with respect to the codebooks (x = scale_o
+// * dL/dW^), and the update step of k-means. The codes are indexed once and summed many times: no
+// two threads write one entry, and the order of a sum never depends on the number of threads.
 // Thread rule: a CodeIndex is immutable after Build.
 #pragma once
 
@@ -24,7 +24,9 @@ class CodeIndex {
   std::int64_t Begin(std::int64_t m, std::int64_t k) const {
     return begins_[static_cast<std::size_t>(m * (shape_.K + 1) + k)];
   }
-  const std::int32_t* Positions(std::int64_t m) const { return positions_.data() + m * shape_.O * shape_.I; }
+  const std::int32_t* Positions(std::int64_t m) const {
+    return positions_.data() + m * shape_.O * shape_.I;
+  }
 
  private:
   CodeShape shape_;
@@ -39,7 +41,8 @@ struct CodebookGradientArgs {
   int threads = 1;
 };
 
-/// Tolerance against the reference: |difference| <= 1e-6 * sum |x| over the entry's positions * sqrt(their number) (f32 sums).
+/// Tolerance against the reference: |difference| <= 1e-6 * sum |x| over the entry's positions *
+/// sqrt(their number) (f32 sums).
 KernelStatus CodebookGradient(const CodebookGradientArgs& args);
 /// codes as given to Build. Sums in double.
 KernelStatus CodebookGradientRef(const CodebookGradientArgs& args, const std::int32_t* codes);

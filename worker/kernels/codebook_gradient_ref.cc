@@ -13,7 +13,8 @@ KernelStatus CodebookGradientRef(const CodebookGradientArgs& args, const std::in
   for (std::int64_t p = 0; p < n.O * n.I; ++p) {
     for (std::int64_t m = 0; m < n.M; ++m) {
       for (std::int64_t d = 0; d < n.g; ++d) {
-        sums[static_cast<std::size_t>((m * n.K + codes[p * n.M + m]) * n.g + d)] += args.x[p * n.g + d];
+        sums[static_cast<std::size_t>((m * n.K + codes[p * n.M + m]) * n.g + d)] +=
+            args.x[p * n.g + d];
       }
     }
   }

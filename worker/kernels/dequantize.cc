@@ -7,7 +7,8 @@ namespace {
 
 constexpr std::int64_t kRowGrain = 16;
 
-// G is a constant where it can be (g = 8 in every study configuration), so that a group's sum stays in registers.
+// G is a constant where it can be (g = 8 in every study configuration), so that a group's sum stays
+// in registers.
 template <std::int64_t G>
 void Rows(const DequantizeArgs& args, std::int64_t begin, std::int64_t end) {
   const CodeShape& n = args.shape;

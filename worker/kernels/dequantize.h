@@ -1,5 +1,5 @@
-// out[o, g*j : g*j+g] = scales[o] * sum_m codebooks[m, codes[o, j, m]]   (arXiv 2401.06118, section 3)
-// Thread rule: reads its inputs, writes only `out`.
+// out[o, g*j : g*j+g] = scales[o] * sum_m codebooks[m, codes[o, j, m]]   (arXiv 2401.06118, section
+// 3) Thread rule: reads its inputs, writes only `out`.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,8 @@
 
 namespace bitsweep::kernels {
 
-/// Sizes of one quantized linear: O output rows, I input groups, M codebooks, K entries each, g weights a group.
+/// Sizes of one quantized linear: O output rows, I input groups, M codebooks, K entries each, g
+/// weights a group.
 struct CodeShape {
   std::int64_t O = 0, I = 0, M = 0, K = 0, g = 0;
   bool Valid() const { return O > 0 && I > 0 && M > 0 && K > 0 && g > 0; }

@@ -8,7 +8,8 @@
 namespace bitsweep::kernels {
 namespace {
 
-// A multiple of every tile height (8, 6, 4), so that a split by threads leaves no ragged tile in the middle.
+// A multiple of every tile height (8, 6, 4), so that a split by threads leaves no ragged tile in
+// the middle.
 constexpr std::int64_t kRowGrain = 24;
 
 }  // namespace
@@ -39,7 +40,8 @@ const float* PackedMatrix::Strip(std::int64_t index) const {
 }
 
 KernelStatus Matmul(const MatmulArgs& args) {
-  if (args.b == nullptr || args.rows < 0 || args.lda < args.b->depth() || args.ldc < args.b->columns()) {
+  if (args.b == nullptr || args.rows < 0 || args.lda < args.b->depth() ||
+      args.ldc < args.b->columns()) {
     return KernelStatus::kBadShape;
   }
   const SimdLoops& simd = ActiveSimd();

@@ -1,7 +1,8 @@
-// c (+)= a b with b packed once: the products dW H and the panel updates of dW H (arXiv 2401.06118, section 3.2, keeps
-// <dW H, dW>; the blocking of a search's updates into panels is GPTQ's, arXiv 2210.17323).
-// H stays the same for hundreds of products of one linear, so packing is paid once.
-// Thread rule: a PackedMatrix is immutable after Pack; products on distinct outputs may run at the same time.
+// c (+)= a b with b packed once: the products dW H and the panel updates of dW H (arXiv 2401.06118,
+// section 3.2, keeps <dW H, dW>; the blocking of a search's updates into panels is GPTQ's, arXiv
+// 2210.17323). H stays the same for hundreds of products of one linear, so packing is paid once.
+// Thread rule: a PackedMatrix is immutable after Pack; products on distinct outputs may run at the
+// same time.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +12,8 @@
 
 namespace bitsweep::kernels {
 
-/// b [depth, columns] in strips of kStripColumns columns: strip s is [depth, kStripColumns], the last one padded with zeros.
+/// b [depth, columns] in strips of kStripColumns columns: strip s is [depth, kStripColumns], the
+/// last one padded with zeros.
 class PackedMatrix {
  public:
   /// Row k of the matrix is at b + rows[k] * ldb (rows == nullptr: at b + k * ldb).
@@ -32,17 +34,17 @@ class PackedMatrix {
 
 struct MatmulArgs {
   std::int64_t rows = 0;
-  const float* a = nullptr;         // [rows, b->depth()], row stride lda
+  const float* a = nullptr;  // [rows, b->depth()], row stride lda
   std::int64_t lda = 0;
   const PackedMatrix* b = nullptr;  // [depth, columns]
   float* c = nullptr;               // [rows, columns], row stride ldc; disjoint from a
   std::int64_t ldc = 0;
-  bool accumulate = false;          // c += instead of c =
+  bool accumulate = false;  // c += instead of c =
   int threads = 1;
 };
 
-/// Tolerance against MatmulRef: |difference| <= 2e-6 * sum_k |a_k b_k| (both sum in f32, in the same order but for fusing).
-/// The same bits for any number of threads.
+/// Tolerance against MatmulRef: |difference| <= 2e-6 * sum_k |a_k b_k| (both sum in f32, in the
+/// same order but for fusing). The same bits for any number of threads.
 KernelStatus Matmul(const MatmulArgs& args);
 KernelStatus MatmulRef(const MatmulArgs& args);
 

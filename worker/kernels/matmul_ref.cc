@@ -4,7 +4,8 @@
 namespace bitsweep::kernels {
 
 KernelStatus MatmulRef(const MatmulArgs& args) {
-  if (args.b == nullptr || args.rows < 0 || args.lda < args.b->depth() || args.ldc < args.b->columns()) {
+  if (args.b == nullptr || args.rows < 0 || args.lda < args.b->depth() ||
+      args.ldc < args.b->columns()) {
     return KernelStatus::kBadShape;
   }
   for (std::int64_t r = 0; r < args.rows; ++r) {

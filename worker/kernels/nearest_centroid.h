@@ -1,6 +1,6 @@
 // assignment[n] = arg min_k ||x_n - c_k||^2, the lowest k on ties: the assignment step of k-means.
-// Computed as |c_k|^2 / 2 - x_n . c_k, which drops the term that does not depend on k; no N x K matrix is ever stored.
-// Thread rule: reads its inputs, writes only `assignment`.
+// Computed as |c_k|^2 / 2 - x_n . c_k, which drops the term that does not depend on k; no N x K
+// matrix is ever stored. Thread rule: reads its inputs, writes only `assignment`.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,8 @@ struct NearestCentroidArgs {
   int threads = 1;
 };
 
-/// Tolerance: where the two differ, the squared distances of both choices agree to 1e-5 * (|x|^2 + max |c|^2).
+/// Tolerance: where the two differ, the squared distances of both choices agree to 1e-5 * (|x|^2 +
+/// max |c|^2).
 KernelStatus NearestCentroid(const NearestCentroidArgs& args);
 KernelStatus NearestCentroidRef(const NearestCentroidArgs& args);
 

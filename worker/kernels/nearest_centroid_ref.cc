@@ -11,7 +11,8 @@ KernelStatus NearestCentroidRef(const NearestCentroidArgs& args) {
     for (std::int64_t k = 0; k < args.centroids; ++k) {
       double distance = 0.0;
       for (std::int64_t d = 0; d < args.group; ++d) {
-        const double gap = static_cast<double>(args.x[n * args.group + d]) - static_cast<double>(args.c[k * args.group + d]);
+        const double gap = static_cast<double>(args.x[n * args.group + d]) -
+                           static_cast<double>(args.c[k * args.group + d]);
         distance += gap * gap;
       }
       if (k == 0 || distance < lowest) {

@@ -12,7 +12,8 @@ namespace {
 
 using Body = std::function<void(std::int64_t, std::int64_t)>;
 
-// One range being worked on. Lives on the caller's stack: the caller leaves only when no worker is inside.
+// One range being worked on. Lives on the caller's stack: the caller leaves only when no worker is
+// inside.
 struct Job {
   const Body* body = nullptr;
   std::int64_t total = 0;
@@ -32,8 +33,9 @@ struct Job {
   }
 };
 
-// Workers sleep between jobs and the caller works too, so a job never waits for a thread that did not get a core yet. (OpenMP's
-// pool spins at every barrier: with other processes on the machine it was up to thirty times slower here.)
+// Workers sleep between jobs and the caller works too, so a job never waits for a thread that did
+// not get a core yet. (OpenMP's pool spins at every barrier: with other processes on the machine it
+// was up to thirty times slower here.)
 class Pool {
  public:
   static Pool& Get() {
@@ -68,8 +70,10 @@ class Pool {
   void WorkerLoop() {
     std::uint64_t seen = 0;
     for (;;) {
-      // A sweep posts its next job within microseconds: a short spin saves the sleep and the wake-up, and is too short to hurt.
-      for (int spin = 0; spin < 2000 && announced_.load(std::memory_order_acquire) == seen; ++spin) {
+      // A sweep posts its next job within microseconds: a short spin saves the sleep and the
+      // wake-up, and is too short to hurt.
+      for (int spin = 0; spin < 2000 && announced_.load(std::memory_order_acquire) == seen;
+           ++spin) {
 #if defined(__x86_64__)
         __builtin_ia32_pause();
 #endif
@@ -95,10 +99,10 @@ class Pool {
   std::mutex mutex_;
   std::condition_variable wake_;
   std::condition_variable left_;
-  Job* job_ = nullptr;                         // Guarded by mutex_.
-  std::uint64_t generation_ = 0;               // Guarded by mutex_; counts jobs.
-  std::atomic<std::uint64_t> announced_{0};    // generation_, for the spin.
-  std::vector<std::thread> workers_;           // Guarded by mutex_.
+  Job* job_ = nullptr;                       // Guarded by mutex_.
+  std::uint64_t generation_ = 0;             // Guarded by mutex_; counts jobs.
+  std::atomic<std::uint64_t> announced_{0};  // generation_, for the spin.
+  std::vector<std::thread> workers_;         // Guarded by mutex_.
 };
 
 }  // namespace

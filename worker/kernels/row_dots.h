@@ -1,5 +1,6 @@
-// out[r] = sum_n a[r, n] b[r, n]: the rows' losses <D, D H> and the products of a conjugate-gradient step.
-// Thread rule: reads its inputs, writes only `out`; the same bits for any number of threads.
+// out[r] = sum_n a[r, n] b[r, n]: the rows' losses <D, D H> and the products of a
+// conjugate-gradient step. Thread rule: reads its inputs, writes only `out`; the same bits for any
+// number of threads.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +18,8 @@ struct RowDotsArgs {
   int threads = 1;
 };
 
-/// Tolerance: |difference| <= 1e-6 * sum_n |a b| (products and lanes in f32, lanes joined in double).
+/// Tolerance: |difference| <= 1e-6 * sum_n |a b| (products and lanes in f32, lanes joined in
+/// double).
 KernelStatus RowDots(const RowDotsArgs& args);
 KernelStatus RowDotsRef(const RowDotsArgs& args);
 

@@ -7,7 +7,8 @@
 namespace bitsweep::kernels {
 namespace {
 
-// Register budgets: 32 zmm hold 8 x 2 accumulators, 16 ymm hold 6 x 2; an arg-min row needs 8 broadcasts and 3 more.
+// Register budgets: 32 zmm hold 8 x 2 accumulators, 16 ymm hold 6 x 2; an arg-min row needs 8
+// broadcasts and 3 more.
 #if defined(__x86_64__)
 namespace avx512 {
 #define BITSWEEP_ISA __attribute__((target("avx512f,avx2,fma")))

@@ -1,5 +1,5 @@
-// What a kernel answers: kernels know neither torch nor exceptions nor absl, so that the same headers serve the CPU and a GPU.
-// Thread rule: plain values.
+// What a kernel answers: kernels know neither torch nor exceptions nor absl, so that the same
+// headers serve the CPU and a GPU. Thread rule: plain values.
 #pragma once
 
 namespace bitsweep::kernels {

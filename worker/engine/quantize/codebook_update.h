@@ -1,7 +1,7 @@
-// Moving codebooks and scales with the codes fixed: by least squares, or by the study's Adam. Both lower
-// L = <D H, D> / O with D = W - s * decode(C), whose gradients are closed-form: dL/dC[m,k] = -2/O sum_{codes=k} s_o (D H)[o,j],
-// dL/ds_o = -2/O <(D H)_o, decode(C)_o>.
-// Thread rule: free functions and one owner of AdamState; bits do not depend on the number of threads.
+// Moving codebooks and scales with the codes fixed: by least squares, or by the study's Adam. Both
+// lower L = <D H, D> / O with D = W - s * decode(C), whose gradients are closed-form: dL/dC[m,k] =
+// -2/O sum_{codes=k} s_o (D H)[o,j], dL/ds_o = -2/O <(D H)_o, decode(C)_o>. Thread rule: free
+// functions and one owner of AdamState; bits do not depend on the number of threads.
 #pragma once
 
 #include <cstdint>
@@ -18,8 +18,9 @@ struct CodebookGradients {
 };
 CodebookGradients Gradients(const LinearState& state);
 
-/// `steps` conjugate-gradient steps on the codebooks, preconditioned by each entry's own g x g block, then every scale at its optimum.
-/// L never grows but for rounding. Leaves D and P up to date.
+/// `steps` conjugate-gradient steps on the codebooks, preconditioned by each entry's own g x g
+/// block, then every scale at its optimum. L never grows but for rounding. Leaves D and P up to
+/// date.
 void LeastSquaresUpdate(LinearState& state, int steps);
 
 /// One optimizer for all epochs, as in the reference: AMSGrad with betas (0, 0.95), eps 1e-8.

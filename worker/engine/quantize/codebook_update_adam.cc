@@ -26,8 +26,10 @@ CodebookGradients GradientsAt(const LinearState& state, const kernels::CodeIndex
   }
   CodebookGradients gradients;
   gradients.codebooks.resize(state.codebooks.size());
-  kernels::CodebookGradient(
-      {.index = &index, .x = scaled.data(), .out = gradients.codebooks.data(), .threads = state.threads});
+  kernels::CodebookGradient({.index = &index,
+                             .x = scaled.data(),
+                             .out = gradients.codebooks.data(),
+                             .threads = state.threads});
   std::vector<double> dots;
   state.RowDots(state.product.data(), decoded.data(), &dots);
   for (std::size_t o = 0; o < dots.size(); ++o) {
@@ -46,16 +48,20 @@ CodebookGradients Gradients(const LinearState& state) {
   return GradientsAt(state, index);
 }
 
-AdamUpdate::AdamUpdate(const LinearState& state, double learning_rate) : learning_rate_(learning_rate) {
+AdamUpdate::AdamUpdate(const LinearState& state, double learning_rate)
+    : learning_rate_(learning_rate) {
   codebooks_.square.assign(state.codebooks.size(), 0.0F);
   codebooks_.highest = codebooks_.square;
   scales_.square.assign(state.scales.size(), 0.0F);
   scales_.highest = scales_.square;
 }
 
-void AdamUpdate::Step(const std::vector<float>& gradient, Moments& moments, std::vector<float>& values) const {
+void AdamUpdate::Step(const std::vector<float>& gradient,
+                      Moments& moments,
+                      std::vector<float>& values) const {
   const auto beta = static_cast<float>(kBeta2);
-  const auto correction = static_cast<float>(1.0 / std::sqrt(1.0 - std::pow(kBeta2, static_cast<double>(steps_taken_))));
+  const auto correction = static_cast<float>(
+      1.0 / std::sqrt(1.0 - std::pow(kBeta2, static_cast<double>(steps_taken_))));
   const auto rate = static_cast<float>(learning_rate_);
   const auto epsilon = static_cast<float>(kEpsilon);
   for (std::size_t i = 0; i < values.size(); ++i) {

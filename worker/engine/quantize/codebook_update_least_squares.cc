@@ -8,7 +8,8 @@
 namespace bitsweep::engine {
 namespace {
 
-// Added to a block's diagonal, relative to its mean: entries that few groups use have rank-deficient blocks.
+// Added to a block's diagonal, relative to its mean: entries that few groups use have
+// rank-deficient blocks.
 constexpr double kDamping = 1e-4;
 
 double Dot(const std::vector<float>& a, const std::vector<float>& b) {
@@ -19,7 +20,8 @@ double Dot(const std::vector<float>& a, const std::vector<float>& b) {
   return sum;
 }
 
-// The inverse of each entry's own g x g block of the normal equations, sum s_o^2 H_jj over the groups that use it.
+// The inverse of each entry's own g x g block of the normal equations, sum s_o^2 H_jj over the
+// groups that use it.
 class Preconditioner {
  public:
   Preconditioner(const LinearState& state, const kernels::CodeIndex& index) : g_(state.shape.g) {
@@ -44,7 +46,8 @@ class Preconditioner {
   }
 
  private:
-  // Cholesky factor of the damped block, lower triangle; the diagonal holds reciprocals, all zero marks an unused entry.
+  // Cholesky factor of the damped block, lower triangle; the diagonal holds reciprocals, all zero
+  // marks an unused entry.
   void Factor(const LinearState& state,
               const kernels::CodeIndex& index,
               std::int64_t entry,
@@ -120,7 +123,10 @@ class Preconditioner {
 };
 
 // out[m, k] = sum over its groups of s_o P[o, j]: half the negative gradient, up to 1/O.
-void Descent(const LinearState& state, const kernels::CodeIndex& index, std::vector<float>& scaled, std::vector<float>* out) {
+void Descent(const LinearState& state,
+             const kernels::CodeIndex& index,
+             std::vector<float>& scaled,
+             std::vector<float>* out) {
   const std::int64_t width = state.width();
   kernels::ParallelFor(state.shape.O, 16, state.threads, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t o = begin; o < end; ++o) {
@@ -130,19 +136,27 @@ void Descent(const LinearState& state, const kernels::CodeIndex& index, std::vec
       }
     }
   });
-  kernels::CodebookGradient({.index = &index, .x = scaled.data(), .out = out->data(), .threads = state.threads});
+  kernels::CodebookGradient(
+      {.index = &index, .x = scaled.data(), .out = out->data(), .threads = state.threads});
 }
 
 void Subtract(const std::vector<float>& x, float factor, std::vector<float>* y, int threads) {
-  kernels::ParallelFor(static_cast<std::int64_t>(x.size()), 4096, threads, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) {
-      (*y)[static_cast<std::size_t>(i)] -= factor * x[static_cast<std::size_t>(i)];
-    }
-  });
+  kernels::ParallelFor(static_cast<std::int64_t>(x.size()),
+                       4096,
+                       threads,
+                       [&](std::int64_t begin, std::int64_t end) {
+                         for (std::int64_t i = begin; i < end; ++i) {
+                           (*y)[static_cast<std::size_t>(i)] -=
+                               factor * x[static_cast<std::size_t>(i)];
+                         }
+                       });
 }
 
-// s_o <- s_o <(W H)_o, W^_o> / <(W^ H)_o, W^_o>; W^ and its product follow from D and P without another product.
-void OptimalScales(LinearState& state, std::vector<float>& decoded, std::vector<float>& decoded_product) {
+// s_o <- s_o <(W H)_o, W^_o> / <(W^ H)_o, W^_o>; W^ and its product follow from D and P without
+// another product.
+void OptimalScales(LinearState& state,
+                   std::vector<float>& decoded,
+                   std::vector<float>& decoded_product) {
   const std::int64_t width = state.width();
   for (std::size_t i = 0; i < decoded.size(); ++i) {
     decoded[i] = state.problem.weight[i] - state.residual[i];
@@ -154,7 +168,8 @@ void OptimalScales(LinearState& state, std::vector<float>& decoded, std::vector<
   state.RowDots(decoded_product.data(), decoded.data(), &with_itself);
   for (std::int64_t o = 0; o < state.shape.O; ++o) {
     const auto at = static_cast<std::size_t>(o);
-    // A row that decodes to (almost) nothing under H keeps its scale, and a scale never changes its sign.
+    // A row that decodes to (almost) nothing under H keeps its scale, and a scale never changes its
+    // sign.
     if (with_itself[at] <= 0.0 || with_weight[at] <= 0.0) {
       continue;
     }

@@ -1,5 +1,5 @@
-// IEEE half precision by hand: the stored form of codebooks, scales and plain weights, without a tensor library.
-// Thread rule: pure functions.
+// IEEE half precision by hand: the stored form of codebooks, scales and plain weights, without a
+// tensor library. Thread rule: pure functions.
 #pragma once
 
 #include <bit>
@@ -15,10 +15,11 @@ inline float RoundToF16(float value) {
   if (exponent == 0xffU) {
     return value;
   }
-  // Halves have 10 fraction bits down to 2^-14 and a fixed step of 2^-24 below: adding and subtracting a number whose own step is
-  // the wanted one rounds to nearest even in hardware.
+  // Halves have 10 fraction bits down to 2^-14 and a fixed step of 2^-24 below: adding and
+  // subtracting a number whose own step is the wanted one rounds to nearest even in hardware.
   const std::uint32_t scale_exponent = (exponent < 113 ? 113U : exponent) + 13U;
-  const auto anchor = std::bit_cast<float>((bits & 0x80000000U) | (scale_exponent << 23) | 0x400000U);
+  const auto anchor =
+      std::bit_cast<float>((bits & 0x80000000U) | (scale_exponent << 23) | 0x400000U);
   volatile float sum = value + anchor;
   const float rounded = sum - anchor;
   const float magnitude = rounded < 0 ? -rounded : rounded;

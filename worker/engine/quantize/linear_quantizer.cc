@@ -6,9 +6,9 @@
 #include <limits>
 
 #include "worker/engine/error.h"
+#include "worker/engine/keyed_random.h"
 #include "worker/engine/quantize/codebook_update.h"
 #include "worker/engine/quantize/f16.h"
-#include "worker/engine/quantize/keyed_random.h"
 #include "worker/engine/quantize/kmeans.h"
 #include "worker/engine/quantize/linear_state.h"
 #include "worker/kernels/code_search.h"
@@ -19,13 +19,21 @@ namespace {
 // Added to a row's norm so that an all-zero row can be divided by it (the reference's constant).
 constexpr double kNormFloor = 1e-9;
 
-// What a stream of random numbers of one linear is for; the values are part of the `quantize` semantics.
-enum Purpose : std::uint64_t { kKmeans = 1, kSearch = 2 };
+// What a stream of random numbers of one linear is for; the values are part of the `quantize`
+// semantics.
+enum Purpose : std::uint64_t {
+  kKmeans = 1,
+  kSearch = 2
+};
 
-kernels::CodeShape Shape(const LinearProblem& problem, const LinearQuantizeOptions& options, const std::string& name) {
+kernels::CodeShape Shape(const LinearProblem& problem,
+                         const LinearQuantizeOptions& options,
+                         const std::string& name) {
   CheckOptions(options);
-  if (problem.out_features <= 0 || problem.in_features <= 0 || problem.in_features % options.group_size != 0) {
-    ThrowBadInput(name + ": in_features " + std::to_string(problem.in_features) + " is not a positive multiple of group_size " +
+  if (problem.out_features <= 0 || problem.in_features <= 0 ||
+      problem.in_features % options.group_size != 0) {
+    ThrowBadInput(name + ": in_features " + std::to_string(problem.in_features) +
+                  " is not a positive multiple of group_size " +
                   std::to_string(options.group_size));
   }
   return {.O = problem.out_features,
@@ -52,12 +60,16 @@ void Initialise(LinearState& state, const LinearQuantizeOptions& options, const 
     }
   }
   KeyedRandom random({key.seed, key.layer, key.linear, kKmeans});
-  KmeansStart start = ResidualKmeans(state.shape, normalised.data(), options.kmeans_iterations, random, state.threads);
+  KmeansStart start = ResidualKmeans(
+      state.shape, normalised.data(), options.kmeans_iterations, random, state.threads);
   state.codes = std::move(start.codes);
   state.codebooks = std::move(start.codebooks);
 }
 
-void Search(LinearState& state, const LinearQuantizeOptions& options, const LinearKey& key, int epoch) {
+void Search(LinearState& state,
+            const LinearQuantizeOptions& options,
+            const LinearKey& key,
+            int epoch) {
   KeyedRandom random({key.seed, key.layer, key.linear, kSearch, static_cast<std::uint64_t>(epoch)});
   for (int sweep = 0; sweep < options.sweeps; ++sweep) {
     const std::vector<std::int32_t> groups = random.Permutation(state.shape.I);
@@ -79,12 +91,17 @@ void Search(LinearState& state, const LinearQuantizeOptions& options, const Line
   }
 }
 
-[[noreturn]] void ThrowDiverged(const std::string& name, std::size_t epoch, double loss, const std::string& limit) {
+[[noreturn]] void ThrowDiverged(const std::string& name,
+                                std::size_t epoch,
+                                double loss,
+                                const std::string& limit) {
   throw EngineError(FailureClass::kDiverged,
-                    name + ": epoch " + std::to_string(epoch) + ": loss " + std::to_string(loss) + ", allowed: " + limit);
+                    name + ": epoch " + std::to_string(epoch) + ": loss " + std::to_string(loss) +
+                        ", allowed: " + limit);
 }
 
-// Updates and searches until an epoch gains less than the tolerance. Returns with the state right after a search.
+// Updates and searches until an epoch gains less than the tolerance. Returns with the state right
+// after a search.
 int RunEpochs(LinearState& state,
               const LinearQuantizeOptions& options,
               const LinearKey& key,
@@ -99,12 +116,17 @@ int RunEpochs(LinearState& state,
     if (!std::isfinite(loss)) {
       ThrowDiverged(name, losses->size() - 1, loss, "a finite number");
     }
-    // Twice the start: searches and updates lower the loss, and a start near zero may grow by rounding alone.
+    // Twice the start: searches and updates lower the loss, and a start near zero may grow by
+    // rounding alone.
     if (loss > 2.0 * losses->front() && loss > 1e-6 * state.reference) {
-      ThrowDiverged(name, losses->size() - 1, loss, "at most twice the start's " + std::to_string(losses->front()));
+      ThrowDiverged(name,
+                    losses->size() - 1,
+                    loss,
+                    "at most twice the start's " + std::to_string(losses->front()));
     }
     const bool stalled = epoch > 0 && loss > (1.0 - options.relative_mse_tolerance) * lowest;
-    if (stalled || epoch == options.epochs_max || loss <= 0.0) {
+    if (stalled || epoch == options.epochs_max ||
+        loss <= options.relative_loss_floor * state.reference) {
       return epoch;
     }
     lowest = std::min(lowest, loss);
@@ -119,8 +141,8 @@ int RunEpochs(LinearState& state,
 
 void RequireRange(const char* option, double value, double low, double high) {
   if (!(value >= low && value <= high)) {
-    ThrowBadInput(std::string("method: ") + option + " is " + std::to_string(value) + ", allowed: " + std::to_string(low) +
-                  " to " + std::to_string(high));
+    ThrowBadInput(std::string("method: ") + option + " is " + std::to_string(value) +
+                  ", allowed: " + std::to_string(low) + " to " + std::to_string(high));
   }
 }
 
@@ -132,6 +154,7 @@ void CheckOptions(const LinearQuantizeOptions& options) {
   RequireRange("group_size", options.group_size, 1, 64);
   RequireRange("kmeans_iterations", options.kmeans_iterations, 0, 10000);
   RequireRange("relative_mse_tolerance", options.relative_mse_tolerance, 0.0, 1.0);
+  RequireRange("relative_loss_floor", options.relative_loss_floor, 0.0, 1.0);
   RequireRange("epochs_max", options.epochs_max, 1, 100000);
   RequireRange("least_squares_steps", options.least_squares_steps, 1, 1000);
   RequireRange("sweeps", options.sweeps, 1, 1000);
@@ -147,7 +170,10 @@ LinearResult QuantizeLinear(const LinearProblem& problem,
   const auto start = std::chrono::steady_clock::now();
   LinearState state(problem, Shape(problem, options, name), threads);
   if (!std::isfinite(state.reference)) {
-    ThrowDiverged(name, 0, state.reference, "a finite <W H, W>: the weights or the inputs hold NaN or infinity");
+    ThrowDiverged(name,
+                  0,
+                  state.reference,
+                  "a finite <W H, W>: the weights or the inputs hold NaN or infinity");
   }
   Initialise(state, options, key);
   LinearResult result;

@@ -6,7 +6,9 @@
 
 namespace bitsweep::engine {
 
-LinearState::LinearState(const LinearProblem& linear, const kernels::CodeShape& code_shape, int thread_count)
+LinearState::LinearState(const LinearProblem& linear,
+                         const kernels::CodeShape& code_shape,
+                         int thread_count)
     : problem(linear), shape(code_shape), threads(thread_count) {
   xtx.Pack(problem.xtx, width(), width(), width());
   const auto size = static_cast<std::size_t>(shape.O * width());
@@ -27,7 +29,9 @@ void LinearState::Refresh() {
   RefreshProduct();
 }
 
-void LinearState::RefreshProduct() { TimesXtx(residual.data(), product.data()); }
+void LinearState::RefreshProduct() {
+  TimesXtx(residual.data(), product.data());
+}
 
 double LinearState::Loss() const {
   std::vector<double> dots;
@@ -36,18 +40,33 @@ double LinearState::Loss() const {
 }
 
 void LinearState::TimesXtx(const float* a, float* out) const {
-  kernels::Matmul(
-      {.rows = shape.O, .a = a, .lda = width(), .b = &xtx, .c = out, .ldc = width(), .accumulate = false, .threads = threads});
+  kernels::Matmul({.rows = shape.O,
+                   .a = a,
+                   .lda = width(),
+                   .b = &xtx,
+                   .c = out,
+                   .ldc = width(),
+                   .accumulate = false,
+                   .threads = threads});
 }
 
 void LinearState::RowDots(const float* a, const float* b, std::vector<double>* out) const {
   out->resize(static_cast<std::size_t>(shape.O));
-  kernels::RowDots({.rows = shape.O, .columns = width(), .a = a, .b = b, .out = out->data(), .threads = threads});
+  kernels::RowDots({.rows = shape.O,
+                    .columns = width(),
+                    .a = a,
+                    .b = b,
+                    .out = out->data(),
+                    .threads = threads});
 }
 
 void LinearState::Decode(const float* books, float* out) const {
-  kernels::Dequantize(
-      {.shape = shape, .codes = codes.data(), .codebooks = books, .scales = scales.data(), .out = out, .threads = threads});
+  kernels::Dequantize({.shape = shape,
+                       .codes = codes.data(),
+                       .codebooks = books,
+                       .scales = scales.data(),
+                       .out = out,
+                       .threads = threads});
 }
 
 }  // namespace bitsweep::engine

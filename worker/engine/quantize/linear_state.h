@@ -1,6 +1,6 @@
-// The state of one linear's quantization and the quantities every step needs: D = W - W^ and P = D H.
-// It exists so that updates and searches share buffers and one definition of the loss.
-// Thread rule: one owner; its steps use up to `threads` threads.
+// The state of one linear's quantization and the quantities every step needs: D = W - W^ and P = D
+// H. It exists so that updates and searches share buffers and one definition of the loss. Thread
+// rule: one owner; its steps use up to `threads` threads.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,8 @@ struct LinearState {
   LinearState(const LinearProblem& linear, const kernels::CodeShape& code_shape, int thread_count);
 
   std::int64_t width() const { return shape.I * shape.g; }
-  /// Recomputes D and P from codes, codebooks and scales: drops the rounding that incremental updates gathered.
+  /// Recomputes D and P from codes, codebooks and scales: drops the rounding that incremental
+  /// updates gathered.
   void Refresh();
   /// P = D H.
   void RefreshProduct();
@@ -32,14 +33,14 @@ struct LinearState {
   LinearProblem problem;
   kernels::CodeShape shape;
   int threads;
-  kernels::PackedMatrix xtx;         // H
-  std::vector<float> weight_product; // W H [O, I*g]
-  double reference = 0.0;            // <W H, W> / O
-  std::vector<std::int32_t> codes;   // [O, I, M]
-  std::vector<float> codebooks;      // [M, K, g]
-  std::vector<float> scales;         // [O]
-  std::vector<float> residual;       // D [O, I*g]
-  std::vector<float> product;        // P [O, I*g]
+  kernels::PackedMatrix xtx;          // H
+  std::vector<float> weight_product;  // W H [O, I*g]
+  double reference = 0.0;             // <W H, W> / O
+  std::vector<std::int32_t> codes;    // [O, I, M]
+  std::vector<float> codebooks;       // [M, K, g]
+  std::vector<float> scales;          // [O]
+  std::vector<float> residual;        // D [O, I*g]
+  std::vector<float> product;         // P [O, I*g]
 };
 
 }  // namespace bitsweep::engine

@@ -1,6 +1,6 @@
-// Random numbers keyed by what they are for, not by when they are drawn: a resumed quantization, or one whose linears run in another
-// order or on other threads, draws the same numbers.
-// Thread rule: one KeyedRandom belongs to one thread; making one is free.
+// Random numbers keyed by what they are for, not by when they are drawn: a resumed quantization, or
+// one whose linears run in another order or on other threads, draws the same numbers. Thread rule:
+// one KeyedRandom belongs to one thread; making one is free.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,8 @@
 
 namespace bitsweep::engine {
 
-/// SplitMix64 (Steele, Lea, Flood 2014) over a state that hashes the key. The sequence is part of the `quantize` semantics.
+/// SplitMix64 (Steele, Lea, Flood 2014) over a state that hashes the key. The sequence is part of
+/// the `quantize` semantics.
 class KeyedRandom {
  public:
   explicit KeyedRandom(std::initializer_list<std::uint64_t> key) {
@@ -35,7 +36,8 @@ class KeyedRandom {
     return draw % bound;
   }
 
-  /// The first `count` entries of a random permutation of 0..size-1 (Fisher-Yates). REQUIRES: count <= size.
+  /// The first `count` entries of a random permutation of 0..size-1 (Fisher-Yates). REQUIRES: count
+  /// <= size.
   std::vector<std::int32_t> Permutation(std::int64_t size, std::int64_t count) {
     std::vector<std::int32_t> order(static_cast<std::size_t>(size));
     std::iota(order.begin(), order.end(), 0);

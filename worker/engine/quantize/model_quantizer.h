@@ -1,0 +1,68 @@
+// Quantizes a model block by block in depth order, each on what the already quantized blocks before
+// it put out (arXiv 2401.06118, section 3; one chain of activations, as the study's reference ran).
+//
+//   X --> full-precision block --> H, Y        one pass, all seven linears' inputs tapped
+//         codes, codebooks, scales per linear  independent given H: divided over threads
+//         refinement                           the place for block fine-tuning; none by default
+//         publish                              one final file, then the journal
+//   X <-- the block as stored (f16) (X)        also what a resumed run reads
+//
+// Thread rule: one thread calls; the work uses `threads` threads. Results do not depend on them up
+// to the forward pass's own rounding.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include <ATen/core/Tensor.h>
+
+#include "worker/engine/calibration/sampling.h"
+#include "worker/engine/checkpoint/checkpoint.h"
+#include "worker/engine/events.h"
+#include "worker/engine/model/llama.h"
+#include "worker/engine/quantize/linear_quantizer.h"
+
+namespace bitsweep::engine {
+
+/// A block between search and publication.
+struct BlockRefinementInput {
+  std::int64_t layer = 0;
+  const ModelConfig* config = nullptr;
+  const RopeTable* rope = nullptr;
+  at::Tensor train_inputs, train_targets;  // X, Y [sequences, T, h]; Y of the unquantized block
+  at::Tensor validation_inputs, validation_targets;  // Likewise; [0, T, h] without validation.
+  BlockWeights* weights = nullptr;  // Norms to train; linears are still unquantized.
+  std::map<std::string, QuantizedLinear>* linears =
+      nullptr;  // Codes frozen; codebooks, scales to train.
+};
+/// Called once a block when set. Targets are computed only then.
+using BlockRefinement = std::function<void(const BlockRefinementInput&)>;
+
+struct ModelQuantizeOptions {
+  LinearQuantizeOptions linear;
+  std::uint64_t seed = 0;
+  int threads = 1;
+  at::ScalarType dtype = at::kFloat;  // Of the forward passes.
+  at::Device device = at::kCPU;
+  BlockRefinement refinement;
+};
+
+/// Writes an AQLM checkpoint and report.json into `output_dir` (which exists) and returns the
+/// totals:
+/// {"relative_loss", "seconds", "seconds_forward", "seconds_search", "peak_memory_bytes", "tokens",
+/// "calibration_digest", "linears", "resumed_blocks"}. Blocks that an earlier attempt of the same
+/// identity published are read, not made again.
+/// Throws kBadInput: the source is quantized already, a linear does not fit the group size, an id
+/// is outside the vocabulary, sequences longer than the model's positions. kDiverged: NaN or a
+/// growing loss, naming block, linear and epoch.
+nlohmann::json QuantizeModel(std::shared_ptr<const Checkpoint> source,
+                             const CalibrationSet& calibration,
+                             const ModelQuantizeOptions& options,
+                             const std::string& output_dir,
+                             Events& events);
+
+}  // namespace bitsweep::engine

@@ -1,0 +1,154 @@
+#include "worker/engine/quantize/verbs.h"
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <memory>
+
+#include <ATen/ATen.h>
+
+#include "worker/engine/checkpoint/safetensors.h"
+#include "worker/engine/error.h"
+#include "worker/engine/quantize/linear_quantizer.h"
+#include "worker/engine/quantize/method_options.h"
+
+namespace bitsweep::engine {
+namespace {
+
+// The method's options that both verbs have.
+struct MethodFlags {
+  LinearQuantizeOptions method;
+  std::string codebook_update = "least_squares";
+
+  void Add(CLI::App& app) {
+    app.add_option("--codebooks", method.codebooks, "Codebooks a linear (M)")->required();
+    app.add_option("--codebook-bits", method.codebook_bits, "Bits a code (B); K = 2^B")->required();
+    app.add_option("--group-size", method.group_size, "Weights a group")->capture_default_str();
+    app.add_option("--tolerance",
+                   method.relative_mse_tolerance,
+                   "Stop when an epoch gains less than this share of the loss")
+        ->capture_default_str();
+    app.add_option("--epochs-max", method.epochs_max, "Epochs a linear, at most")
+        ->capture_default_str();
+    app.add_option("--kmeans-iterations", method.kmeans_iterations, "A codebook, at most")
+        ->capture_default_str();
+    app.add_option("--codebook-update", codebook_update, "How codebooks and scales move")
+        ->check(CLI::IsMember({"least_squares", "adam"}))
+        ->capture_default_str();
+    app.add_option("--least-squares-steps", method.least_squares_steps, "An epoch")
+        ->capture_default_str();
+    app.add_option("--sweeps", method.sweeps, "Searches over all codes an epoch")
+        ->capture_default_str();
+    app.add_option("--adam-steps", method.adam_steps, "An epoch")->capture_default_str();
+    app.add_option("--adam-learning-rate", method.adam_learning_rate)->capture_default_str();
+  }
+
+  LinearQuantizeOptions Options() const {
+    LinearQuantizeOptions options = method;
+    options.codebook_update =
+        codebook_update == "adam" ? CodebookUpdate::kAdam : CodebookUpdate::kLeastSquares;
+    CheckOptions(options);
+    return options;
+  }
+};
+
+struct QuantizeFlags {
+  MethodFlags method;
+  std::string model, calibration, window = "pack", output;
+  std::int64_t sequences = 0, sequence_length = 0, validation = 0, min_tokens = 0;
+  std::uint64_t seed = 0;
+};
+
+StageVerb ConfigureQuantize(CLI::App& app) {
+  const auto flags = std::make_shared<QuantizeFlags>();
+  app.add_option("model", flags->model, "A model folder")->required();
+  flags->method.Add(app);
+  app.add_option("--calibration", flags->calibration, "JSON lines {\"text\"}")->required();
+  app.add_option("--sequences", flags->sequences, "Sequences, validation included")->required();
+  app.add_option("--sequence-length", flags->sequence_length, "Tokens a sequence")->required();
+  app.add_option("--window", flags->window, "How sequences are cut from documents")
+      ->check(CLI::IsMember({"random", "first", "pack"}))
+      ->capture_default_str();
+  app.add_option("--min-tokens", flags->min_tokens, "Leave shorter documents out");
+  app.add_option("--validation", flags->validation, "Sequences held out")->capture_default_str();
+  app.add_option("--seed", flags->seed, "Of the sampling and the quantization")
+      ->capture_default_str();
+  app.add_option("--output", flags->output, "The checkpoint's folder")->required();
+  return [flags] {
+    StageRequest request;
+    request.kind = "quantize";
+    request.seed = flags->seed;
+    request.output_dir = flags->output;
+    request.members = {{"model", {{"dir", AbsolutePath(flags->model)}}},
+                       {"method", MethodJson(flags->method.Options())},
+                       {"calibration",
+                        {{"parts",
+                          {{{"file", AbsolutePath(flags->calibration)},
+                            {"sequences", flags->sequences},
+                            {"window", flags->window},
+                            {"min_tokens", flags->min_tokens}}}},
+                         {"validation", flags->validation},
+                         {"sequence_length", flags->sequence_length}}}};
+    return request;
+  };
+}
+
+at::Tensor ReadMatrix(const SafetensorsFile& file, const std::string& name) {
+  const at::Tensor tensor = file.Get(name);
+  if (tensor.dim() != 2 || !at::isFloatingType(tensor.scalar_type())) {
+    ThrowBadInput(file.path() + ": \"" + name + "\" must be a matrix of floats");
+  }
+  return tensor.to(at::kFloat).contiguous();
+}
+
+void RunLinear(const std::string& input,
+               const LinearQuantizeOptions& options,
+               std::uint64_t seed,
+               int threads) {
+  const auto file = SafetensorsFile::Open(input);
+  const at::Tensor weight = ReadMatrix(*file, "weight");
+  const at::Tensor xtx = ReadMatrix(*file, "xtx");
+  if (xtx.size(0) != weight.size(1) || xtx.size(1) != weight.size(1)) {
+    ThrowBadInput(input + ": \"xtx\" is [" + std::to_string(xtx.size(0)) + ", " +
+                  std::to_string(xtx.size(1)) + "], want [" + std::to_string(weight.size(1)) +
+                  ", " + std::to_string(weight.size(1)) + "] as \"weight\" has " +
+                  std::to_string(weight.size(1)) + " columns");
+  }
+  const LinearProblem problem{.out_features = weight.size(0),
+                              .in_features = weight.size(1),
+                              .weight = weight.data_ptr<float>(),
+                              .xtx = xtx.data_ptr<float>()};
+  const LinearResult result =
+      QuantizeLinear(problem, options, {.seed = seed, .layer = 0, .linear = 0}, input, threads);
+  const nlohmann::json line = {{"relative_loss", result.relative_loss()},
+                               {"seconds", result.seconds},
+                               {"loss", result.loss},
+                               {"reference", result.reference},
+                               {"epochs", result.epochs}};
+  std::printf("%s\n", line.dump().c_str());
+}
+
+DirectVerb ConfigureLinear(CLI::App& app) {
+  struct Flags {
+    MethodFlags method;
+    std::string input;
+    std::uint64_t seed = 0;
+  };
+  const auto flags = std::make_shared<Flags>();
+  app.add_option("--input", flags->input, "safetensors with weight [O, in] and xtx [in, in]")
+      ->required();
+  flags->method.Add(app);
+  app.add_option("--seed", flags->seed)->capture_default_str();
+  return [flags](const VerbContext& context) {
+    RunLinear(flags->input, flags->method.Options(), flags->seed, context.threads);
+  };
+}
+
+}  // namespace
+
+void RegisterQuantizeVerbs(VerbRegistry& registry) {
+  registry.AddStage("quantize", "Quantize a model with AQLM", ConfigureQuantize);
+  registry.AddDirect(
+      "quantize-linear", "Quantize one weight matrix and print its loss", ConfigureLinear);
+}
+
+}  // namespace bitsweep::engine
