@@ -24,7 +24,7 @@ nlohmann::json RunInspect(const StageSpec& spec, Events& events) {
   const CheckpointSize size = MeasureCheckpoint(*checkpoint);
   return {{"digest", manifest["digest"]},
           {"parameters", size.parameters},
-          {"bytes", size.stored_bytes},
+          {"weights_bytes", size.stored_bytes},
           {"effective_bits", size.packed_effective_bits},
           {"effective_bits_stored", size.stored_effective_bits}};
 }

@@ -6,7 +6,7 @@
 namespace bitsweep::engine {
 
 /// inspect: {"model": {"dir": D}} -> output/manifest.json. The summary repeats digest, parameters,
-/// bytes, effective_bits (codes packed), effective_bits_stored.
+/// weights_bytes, effective_bits (codes packed), effective_bits_stored.
 void RegisterCheckpointStages(StageRegistry& registry);
 
 }  // namespace bitsweep::engine

@@ -1,6 +1,7 @@
 #include <limits>
 
 #include "worker/engine/calibration/sampling.h"
+#include "worker/engine/checkpoint/measure.h"
 #include "worker/engine/numerics.h"
 #include "worker/engine/quantize/method_options.h"
 #include "worker/engine/quantize/model_quantizer.h"
@@ -50,7 +51,14 @@ nlohmann::json RunQuantize(const StageSpec& stage, Events& events) {
   // The cheap checks come first: a bad file is found before the weights are looked at.
   const auto tokenizer = Tokenizer::Load(model_dir);
   const CalibrationSet set = SampleCalibration(calibration, *tokenizer, calibration_seed);
-  return QuantizeModel(Checkpoint::Open(model_dir), set, options, stage.output_dir, events);
+  nlohmann::json summary =
+      QuantizeModel(Checkpoint::Open(model_dir), set, options, stage.output_dir, events);
+  // The size of a variant is what its files hold, whatever its label says.
+  const CheckpointSize size = MeasureCheckpoint(*Checkpoint::Open(stage.output_dir));
+  summary["weights_bytes"] = size.stored_bytes;
+  summary["effective_bits"] = size.packed_effective_bits;
+  summary["effective_bits_stored"] = size.stored_effective_bits;
+  return summary;
 }
 
 }  // namespace
