@@ -57,10 +57,11 @@ struct ModelPlanned {
   StageKey inspect;
   ModelGroup::Plan plan = ModelGroup::Plan::kAwaited;
 };
-/// A new stage, waiting. Its upstreams were added before.
+/// A new stage: waiting, blocked or ready. Its upstreams were added before.
 struct StageAdded {
   std::shared_ptr<const StageDefinition> definition;
   std::int64_t serial = 0;
+  StageState state = StageState::kWaiting;
   absl::Time at;
 };
 struct StageWanted {

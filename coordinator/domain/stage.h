@@ -69,8 +69,7 @@ struct LoseWorker {
 };
 struct Succeed {
   static constexpr StageEvent kEvent = StageEvent::kSucceed;
-  ArtifactManifest artifact;
-  absl::Time at;
+  std::shared_ptr<const ArtifactManifest> artifact;
 };
 struct Fail {
   static constexpr StageEvent kEvent = StageEvent::kFail;
