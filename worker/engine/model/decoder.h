@@ -42,6 +42,8 @@ struct DecoderOptions {
 class DecoderModel {
  public:
   virtual ~DecoderModel() = default;
+  /// On a GPU the decoder may have fewer slots than asked for, where memory ends; one slot that
+  /// does not fit throws.
   virtual std::unique_ptr<Decoder> MakeDecoder(const DecoderOptions& options) const = 0;
   /// Bytes of cache for one slot of `positions`.
   virtual std::int64_t SlotBytes(std::int64_t positions) const = 0;

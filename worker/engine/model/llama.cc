@@ -16,6 +16,18 @@ std::string LayerPrefix(std::int64_t layer) {
   return "model.layers." + std::to_string(layer) + ".";
 }
 
+// A linear's dense weight, f32 on the CPU. One that is stored quantized is rounded to the dtype of
+// its codebooks: that is the model which an expanded checkpoint would hold, and what the reference
+// implementation computes with (its logits differ from unrounded weights' by up to 1e-2, from these
+// by 1e-5).
+at::Tensor DenseWeight(const Checkpoint& checkpoint, const std::string& prefix) {
+  const at::Tensor weight = checkpoint.LinearWeight(prefix);
+  if (!checkpoint.IsQuantized(prefix)) {
+    return weight;
+  }
+  return weight.to(checkpoint.Get(prefix + ".codebooks").scalar_type()).to(at::kFloat);
+}
+
 // The linears of `names` below `prefix`, each a view of one storage [sum of rows, in].
 std::vector<at::Tensor> LoadNeighbours(const Checkpoint& checkpoint,
                                        const std::string& prefix,
@@ -30,7 +42,7 @@ std::vector<at::Tensor> LoadNeighbours(const Checkpoint& checkpoint,
   std::vector<at::Tensor> parts;
   std::int64_t begin = 0;
   for (const std::string& name : names) {
-    const at::Tensor weight = checkpoint.LinearWeight(prefix + name);
+    const at::Tensor weight = DenseWeight(checkpoint, prefix + name);
     at::Tensor part = storage.narrow(0, begin, weight.size(0));
     part.copy_(weight);
     begin += weight.size(0);
@@ -137,12 +149,12 @@ BlockWeights LoadBlock(const Checkpoint& checkpoint,
   block.q_proj = qkv[0];
   block.k_proj = qkv[1];
   block.v_proj = qkv[2];
-  block.o_proj = own(checkpoint.LinearWeight(prefix + "self_attn.o_proj"));
+  block.o_proj = own(DenseWeight(checkpoint, prefix + "self_attn.o_proj"));
   const std::vector<at::Tensor> gate_up =
       LoadNeighbours(checkpoint, prefix, {"mlp.gate_proj", "mlp.up_proj"}, options);
   block.gate_proj = gate_up[0];
   block.up_proj = gate_up[1];
-  block.down_proj = own(checkpoint.LinearWeight(prefix + "mlp.down_proj"));
+  block.down_proj = own(DenseWeight(checkpoint, prefix + "mlp.down_proj"));
   return block;
 }
 

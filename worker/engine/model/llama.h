@@ -63,8 +63,9 @@ at::Tensor BlockForward(const ModelConfig& config,
                         const at::Tensor& x,
                         BlockTaps* taps = nullptr);
 
-/// Loads block `layer` of a checkpoint, dequantized where needed, in `dtype` on `device`. q, k, v
-/// (and gate, up) are neighbours in one storage, so that FusedRows joins them without a copy.
+/// Loads block `layer` of a checkpoint in `dtype` on `device`. Quantized linears are dequantized
+/// and rounded to the dtype that their codebooks are stored in (f16), as the reference does. q, k,
+/// v (and gate, up) are neighbours in one storage, so that FusedRows joins them without a copy.
 BlockWeights LoadBlock(const Checkpoint& checkpoint,
                        std::int64_t layer,
                        at::ScalarType dtype,

@@ -198,7 +198,23 @@ class TorchDecoderModel final : public DecoderModel {
                             " positions; the model has " +
                             std::to_string(model_->llama->rope.cos.size(0)));
     }
-    return std::make_unique<TorchDecoder>(model_, options);
+    DecoderOptions fitting = options;
+    while (true) {
+      try {
+        auto decoder = std::make_unique<TorchDecoder>(model_, fitting);
+        ReserveScratch(fitting);
+        return decoder;
+      } catch (const c10::Error& error) {
+        // Nothing portable tells how much a device has left: the cache is asked for, and halved
+        // while it does not fit.
+        const bool out_of_memory =
+            std::string(error.what()).find("out of memory") != std::string::npos;
+        if (!out_of_memory || fitting.slots == 1) {
+          throw;
+        }
+        fitting.slots /= 2;
+      }
+    }
   }
   std::int64_t SlotBytes(std::int64_t positions) const override {
     const ModelConfig& config = model_->llama->config;
@@ -208,6 +224,18 @@ class TorchDecoderModel final : public DecoderModel {
   bool threads_decode_alone() const override { return false; }
 
  private:
+  // Takes and gives back what one step needs beside the cache, so that a cache which leaves no room
+  // for it fails here.
+  void ReserveScratch(const DecoderOptions& options) const {
+    const ModelConfig& config = model_->llama->config;
+    // f32 scores, their softmax and its rounded copy; three logits' worth of doubles while
+    // sampling; the widest layers.
+    const std::int64_t floats =
+        options.slots * (3 * config.num_heads * options.positions + 6 * config.vocab_size +
+                         6 * config.intermediate_size + 16 * config.hidden_size);
+    at::empty({floats}, model_->options().dtype(at::kFloat));
+  }
+
   const std::shared_ptr<const TorchModel> model_;
 };
 

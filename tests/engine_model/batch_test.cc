@@ -1,0 +1,248 @@
+#include "worker/engine/generate/batch.h"
+
+#include <atomic>
+#include <mutex>
+
+#include <gtest/gtest.h>
+
+#include <ATen/ATen.h>
+
+#include "tests/engine_model/byte_tokenizer.h"
+#include "worker/engine/error.h"
+#include "worker/engine/generate/philox.h"
+
+namespace bitsweep::engine {
+namespace {
+
+constexpr std::int64_t kVocab = 258;
+
+// Logits that depend on every token of the history: letters, and end of text now and then.
+void ScriptedLogits(const std::vector<std::int64_t>& history, float* logits) {
+  std::string key;
+  for (const std::int64_t id : history) {
+    key += std::to_string(id) + ",";
+  }
+  const std::uint64_t hash = NameHash(key);
+  std::fill(logits, logits + kVocab, -1e9F);
+  for (std::int64_t i = 0; i < 6; ++i) {
+    logits['a' + static_cast<std::int64_t>((hash >> (8 * i)) % 26)] = static_cast<float>(i);
+  }
+  logits[ByteTokenizer::kEos] = static_cast<float>(hash >> 60) - 9.0F;
+}
+
+struct Counts {
+  std::atomic<int> decoders{0}, prefills{0}, steps{0}, widest{0};
+};
+
+// Keeps the tokens of each slot and refuses a position that does not fit them.
+class ScriptedDecoder final : public Decoder {
+ public:
+  ScriptedDecoder(std::int64_t slots, Counts& counts, bool fails)
+      : histories_(static_cast<std::size_t>(slots)), counts_(counts), fails_(fails) {}
+  std::int64_t slots() const override { return static_cast<std::int64_t>(histories_.size()); }
+  at::Tensor Prefill(const std::vector<std::int64_t>& ids) override {
+    ++counts_.prefills;
+    staged_ = ids;
+    return Logits({staged_});
+  }
+  void Place(std::int64_t slot) override {
+    histories_.at(static_cast<std::size_t>(slot)) = staged_;
+  }
+  void Move(std::int64_t from, std::int64_t to, std::int64_t length) override {
+    std::vector<std::int64_t>& source = histories_.at(static_cast<std::size_t>(from));
+    EXPECT_EQ(static_cast<std::int64_t>(source.size()), length);
+    histories_.at(static_cast<std::size_t>(to)) = source;
+  }
+  at::Tensor Step(const std::vector<std::int64_t>& tokens,
+                  const std::vector<std::int64_t>& positions) override {
+    if (fails_) {
+      throw EngineError(FailureClass::kOomHost, "no memory left");
+    }
+    ++counts_.steps;
+    counts_.widest = std::max<int>(counts_.widest, static_cast<int>(tokens.size()));
+    for (std::size_t i = 0; i < tokens.size(); ++i) {
+      EXPECT_EQ(static_cast<std::int64_t>(histories_.at(i).size()), positions[i]);
+      histories_[i].push_back(tokens[i]);
+    }
+    return Logits(
+        {histories_.begin(), histories_.begin() + static_cast<std::ptrdiff_t>(tokens.size())});
+  }
+
+ private:
+  static at::Tensor Logits(const std::vector<std::vector<std::int64_t>>& histories) {
+    at::Tensor out = at::empty({static_cast<std::int64_t>(histories.size()), kVocab}, at::kFloat);
+    for (std::size_t i = 0; i < histories.size(); ++i) {
+      ScriptedLogits(histories[i], out.data_ptr<float>() + static_cast<std::int64_t>(i) * kVocab);
+    }
+    return out;
+  }
+
+  std::vector<std::vector<std::int64_t>> histories_;
+  std::vector<std::int64_t> staged_;
+  Counts& counts_;
+  const bool fails_;
+};
+
+class ScriptedModel final : public DecoderModel {
+ public:
+  explicit ScriptedModel(bool fails = false) : fails_(fails) {}
+  std::unique_ptr<Decoder> MakeDecoder(const DecoderOptions& options) const override {
+    ++counts.decoders;
+    return std::make_unique<ScriptedDecoder>(options.slots, counts, fails_);
+  }
+  std::int64_t SlotBytes(std::int64_t) const override { return 1; }
+  bool threads_decode_alone() const override { return true; }
+
+  mutable Counts counts;
+
+ private:
+  const bool fails_;
+};
+
+class BatchTest : public ::testing::Test {
+ protected:
+  BatchTest() {
+    for (int i = 0; i < 11; ++i) {
+      records_.push_back(
+          {.name = std::string(1, 'P').append(std::to_string(i)),
+           .language = benchmark::Language::kPython,
+           .prompt = std::string(static_cast<std::size_t>(i % 4 + 1), 'q') + std::to_string(i),
+           .tests = "",
+           .stop_tokens = {"zz"},
+           .canonical_solution = {}});
+    }
+    for (const benchmark::Record& record : records_) {
+      problems_.push_back({&record, MakePrompt(tokenizer_, record.prompt, 60)});
+    }
+  }
+
+  std::vector<std::vector<GeneratedSample>> Generate(const ScriptedModel& model,
+                                                     GenerationOptions options) {
+    finished_ = 0;
+    return GenerateAll(
+        model, tokenizer_, {ByteTokenizer::kEos}, problems_, options, [&](std::int64_t n) {
+          finished_ += n;
+        });
+  }
+  // One sequence alone, without any of the machinery of batches.
+  std::string Alone(const GenerationProblem& problem,
+                    const GenerationOptions& options,
+                    std::int64_t sample) const {
+    std::vector<std::int64_t> history = problem.prompt.ids;
+    std::string text;
+    std::vector<float> logits(kVocab);
+    while (static_cast<std::int64_t>(history.size()) < options.tokens_max &&
+           text.find("zz") == std::string::npos) {
+      ScriptedLogits(history, logits.data());
+      history.push_back(ChooseToken(
+          logits.data(),
+          kVocab,
+          options.sampling,
+          UniformDraw(options.seed,
+                      NameHash(problem.record->name),
+                      static_cast<std::uint32_t>(sample),
+                      static_cast<std::uint32_t>(history.size() - problem.prompt.ids.size()))));
+      if (history.back() == ByteTokenizer::kEos) {
+        break;
+      }
+      text += static_cast<char>(history.back());
+    }
+    return text.substr(0, text.find("zz"));
+  }
+
+  const ByteTokenizer tokenizer_;
+  std::vector<benchmark::Record> records_;
+  std::vector<GenerationProblem> problems_;
+  std::int64_t finished_ = 0;
+};
+
+TEST_F(BatchTest, EveryBatchSizeAndThreadCountGivesWhatASequenceAloneGives) {
+  GenerationOptions options = {.sampling = {1.5, 0.95}, .seed = 9, .samples = 5, .tokens_max = 60};
+  for (const auto& [slots, threads] : std::vector<std::pair<std::int64_t, int>>{
+           {1, 1}, {1, 4}, {3, 1}, {7, 3}, {64, 1}, {64, 2}, {500, 8}}) {
+    options.slots = slots;
+    options.threads = threads;
+    const ScriptedModel model;
+    const auto results = Generate(model, options);
+    ASSERT_EQ(results.size(), problems_.size());
+    for (std::size_t problem = 0; problem < problems_.size(); ++problem) {
+      ASSERT_EQ(results[problem].size(), 5U);
+      for (std::size_t sample = 0; sample < 5; ++sample) {
+        EXPECT_EQ(results[problem][sample].text,
+                  Alone(problems_[problem], options, static_cast<std::int64_t>(sample)))
+            << slots << " slots, " << threads << " threads";
+      }
+    }
+    EXPECT_EQ(finished_, 55);
+    EXPECT_EQ(model.counts.prefills, 11) << "each prompt once for all its samples";
+    EXPECT_EQ(model.counts.decoders, std::min<int>(threads, static_cast<int>(slots)));
+    EXPECT_LE(model.counts.widest, (slots + threads - 1) / threads);
+  }
+}
+
+TEST_F(BatchTest, AnotherSeedOrSampleDrawsAnotherText) {
+  GenerationOptions options = {
+      .sampling = {1.5, 1.0}, .seed = 1, .samples = 2, .tokens_max = 60, .slots = 8};
+  const ScriptedModel model;
+  const auto first = Generate(model, options);
+  options.seed = 2;
+  const auto second = Generate(model, options);
+  int same_seed = 0;
+  int same_sample = 0;
+  for (std::size_t problem = 0; problem < problems_.size(); ++problem) {
+    same_seed += first[problem][0].text == second[problem][0].text ? 1 : 0;
+    same_sample += first[problem][0].text == first[problem][1].text ? 1 : 0;
+  }
+  EXPECT_LT(same_seed, 4);
+  EXPECT_LT(same_sample, 4);
+}
+
+TEST_F(BatchTest, GreedySamplesAreGeneratedOnceAndCopied) {
+  const GenerationOptions once = {
+      .sampling = {0.0, 1.0}, .samples = 1, .tokens_max = 60, .slots = 4};
+  GenerationOptions many = once;
+  many.samples = 20;
+  const ScriptedModel a;
+  const ScriptedModel b;
+  const auto single = Generate(a, once);
+  const auto copied = Generate(b, many);
+  EXPECT_EQ(finished_, 220);
+  EXPECT_EQ(a.counts.steps, b.counts.steps);
+  for (std::size_t problem = 0; problem < problems_.size(); ++problem) {
+    ASSERT_EQ(copied[problem].size(), 20U);
+    for (const GeneratedSample& sample : copied[problem]) {
+      EXPECT_EQ(sample.text, single[problem][0].text);
+      EXPECT_EQ(sample.tokens, single[problem][0].tokens);
+    }
+  }
+}
+
+TEST_F(BatchTest, SequencesEndForTheReasonTheyGive) {
+  const GenerationOptions options = {
+      .sampling = {1.5, 1.0}, .seed = 4, .samples = 20, .tokens_max = 30, .slots = 16};
+  std::map<Finish, int> finished;
+  for (const auto& samples : Generate(ScriptedModel(), options)) {
+    for (const GeneratedSample& sample : samples) {
+      ++finished[sample.finish];
+      EXPECT_LE(sample.text.size(), static_cast<std::size_t>(sample.tokens));
+    }
+  }
+  EXPECT_EQ(finished[Finish::kNone], 0);
+  EXPECT_GT(finished[Finish::kEos], 0);
+  EXPECT_GT(finished[Finish::kLength], 0);
+  EXPECT_EQ(finished[Finish::kEos] + finished[Finish::kLength] + finished[Finish::kStop], 220);
+}
+
+TEST_F(BatchTest, AFailureInAThreadReachesTheCaller) {
+  const GenerationOptions options = {
+      .sampling = {1.0, 1.0}, .samples = 3, .tokens_max = 60, .slots = 6, .threads = 3};
+  try {
+    Generate(ScriptedModel(/*fails=*/true), options);
+    ADD_FAILURE() << "no exception";
+  } catch (const EngineError& error) {
+    EXPECT_EQ(error.failure(), FailureClass::kOomHost);
+  }
+}
+
+}  // namespace
+}  // namespace bitsweep::engine
