@@ -69,14 +69,14 @@ std::vector<RunningStage> RunningOf(const Core& core, const Sweep& sweep, absl::
       return;
     }
     const Holding& holding = *stage->holding();
-    RunningStage row{stage->key(),
-                     stage->kind(),
-                     stage->definition().label,
-                     holding.worker_name,
-                     stage->attempt(),
-                     holding.leased_at,
-                     {},
-                     EtaOf(core, *stage, now)};
+    RunningStage row;
+    row.stage = stage->key();
+    row.kind = stage->kind();
+    row.label = stage->definition().label;
+    row.worker = holding.worker_name;
+    row.attempt = stage->attempt();
+    row.started = holding.leased_at;
+    row.eta = EtaOf(core, *stage, now);
     if (const auto* state = std::get_if<in::Running>(&stage->payload())) {
       row.started = state->started;
       row.progress = state->progress;
