@@ -9,7 +9,7 @@
 namespace bitsweep::engine {
 
 /// The failure classes of the contract that an engine process can name
-/// (proto/schemas/events.schema.json).
+/// (proto/schemas/event.schema.json).
 enum class FailureClass {
   kBadInput,  // A file, option or spec is wrong: never retried.
   kOomGpu,    // Device memory ran out.

@@ -1,5 +1,5 @@
 // What an engine process tells whoever started it: one JSON object a line
-// (proto/schemas/events.schema.json). Thread rule: any thread; lines are written whole, under a
+// (proto/schemas/event.schema.json). Thread rule: any thread; lines are written whole, under a
 // lock.
 #pragma once
 

@@ -6,22 +6,42 @@
 #include "worker/engine/tokenizer/utf8.h"
 
 namespace bitsweep::engine {
+namespace {
+
+// Unicode's word characters (UTS 18, annex C): PCRE2's own \w leaves marks and joiners out and
+// takes all numbers in.
+constexpr const char* kWordAtStart = "\\A[\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}\\x{200C}\\x{200D}]";
+constexpr const char* kWordAtEnd = "[\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}\\x{200C}\\x{200D}]\\z";
+
+}  // namespace
 
 AddedTokens::AddedTokens()
-    : word_at_end_(Pattern::Regex("\\w\\z")),
-      word_at_start_(Pattern::Regex("\\A\\w")),
+    : word_at_end_(Pattern::Regex(kWordAtEnd)),
+      word_at_start_(Pattern::Regex(kWordAtStart)),
       space_at_end_(Pattern::Regex("\\s+\\z")),
       space_at_start_(Pattern::Regex("\\A\\s+")) {}
 
-AddedTokens AddedTokens::Make(const JsonPart& root, const Normalizer* normalizer) {
+std::int64_t AddedTokens::NextId(const std::string& content, const Bpe& model) const {
+  if (const Token* earlier = TokenOf(content)) {
+    return earlier->id;
+  }
+  const std::int64_t id = model.IdOf(content);
+  return id >= 0 ? id : std::max(model.vocabulary_size(), id_end());
+}
+
+AddedTokens AddedTokens::Make(const JsonPart& root,
+                              const Normalizer* normalizer,
+                              const Bpe& model) {
   AddedTokens added;
   if (!root.Has("added_tokens")) {
     return added;
   }
   for (const JsonPart& part : root.Children("added_tokens")) {
     const bool special = part.BoolOr("special", false);
-    Token token{part.Int("id"),
-                part.String("content"),
+    const std::string content = part.String("content");
+    Token token{added.NextId(content, model),
+                content,
+                content,
                 part.BoolOr("single_word", false),
                 part.BoolOr("lstrip", false),
                 part.BoolOr("rstrip", false),
@@ -30,10 +50,10 @@ AddedTokens AddedTokens::Make(const JsonPart& root, const Normalizer* normalizer
     if (token.content.empty()) {
       part.Refuse("an added token without content");
     }
-    std::string text = token.content;
     if (token.normalized && normalizer != nullptr) {
-      text = normalizer->Apply(std::move(text));
+      token.decoded = normalizer->Apply(content);
     }
+    const std::string& text = token.decoded;
     if (!text.empty()) {
       Needles& needles = token.normalized ? added.normalized_needles_ : added.raw_needles_;
       needles[static_cast<unsigned char>(text[0])].push_back({text, added.tokens_.size()});

@@ -11,6 +11,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "worker/engine/tokenizer/bpe.h"
 #include "worker/engine/tokenizer/json_part.h"
 #include "worker/engine/tokenizer/normalizer.h"
 #include "worker/engine/tokenizer/pattern.h"
@@ -22,6 +23,7 @@ class AddedTokens {
   struct Token {
     std::int64_t id;
     std::string content;
+    std::string decoded;  // What the decoder is given: the content, normalized where the token is.
     bool single_word;
     bool lstrip;
     bool rstrip;
@@ -34,8 +36,10 @@ class AddedTokens {
     Span span;
   };
 
-  /// `root` is the whole document. `normalizer` may be null.
-  static AddedTokens Make(const JsonPart& root, const Normalizer* normalizer);
+  /// `root` is the whole document. `normalizer` may be null. Ids are given as the tokenizers
+  /// library does: a token of the model's vocabulary has the model's id, another one the next free
+  /// id, whatever the file says.
+  static AddedTokens Make(const JsonPart& root, const Normalizer* normalizer, const Bpe& model);
 
   /// Cuts a raw (`normalized` false) or normalized text at the added tokens of that kind: the
   /// leftmost, then the longest.
@@ -55,6 +59,7 @@ class AddedTokens {
   using Needles = std::array<std::vector<Needle>, 256>;
 
   AddedTokens();
+  std::int64_t NextId(const std::string& content, const Bpe& model) const;
   const Needle* MatchAt(const Needles& needles, std::string_view text, std::size_t at) const;
   bool IsWholeWord(std::string_view text, const Span& span) const;
 

@@ -26,6 +26,8 @@ class Bpe {
   const std::string* TokenOf(std::int64_t id) const;
   /// The id of a token, or -1.
   std::int64_t IdOf(const std::string& token) const;
+  std::int64_t vocabulary_size() const { return static_cast<std::int64_t>(vocabulary_.size()); }
+  /// One above the greatest id.
   std::int64_t id_end() const { return static_cast<std::int64_t>(tokens_.size()); }
 
  private:

@@ -122,6 +122,14 @@ Pattern Pattern::Regex(const std::string& expression) {
 }
 
 Pattern Pattern::Regex(const std::string& expression, const JsonPart& part) {
+  // These classes hold other characters in PCRE2 than in Oniguruma; the tokens would differ
+  // silently.
+  for (const char* escape : {"\\w", "\\W", "\\b", "\\B"}) {
+    if (expression.find(escape) != std::string::npos) {
+      part.Refuse(std::string("a regular expression with ") + escape +
+                  " is not supported; \\p{...}, \\s, \\d, classes and look-around are");
+    }
+  }
   try {
     return Regex(expression);
   } catch (const EngineError& error) {

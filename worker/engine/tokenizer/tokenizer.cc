@@ -11,10 +11,10 @@
 #include "worker/engine/error.h"
 #include "worker/engine/tokenizer/added_tokens.h"
 #include "worker/engine/tokenizer/bpe.h"
-#include "worker/engine/tokenizer/token_decoder.h"
 #include "worker/engine/tokenizer/json_part.h"
 #include "worker/engine/tokenizer/normalizer.h"
 #include "worker/engine/tokenizer/pre_tokenizer.h"
+#include "worker/engine/tokenizer/token_decoder.h"
 #include "worker/engine/tokenizer/utf8.h"
 
 namespace bitsweep::engine {
@@ -71,7 +71,7 @@ class JsonTokenizer : public Tokenizer {
                                                  : nullptr),
         model_(Bpe::Make(root.Child("model"))),
         decoder_(root.Has("decoder") ? MakeTokenDecoder(root.Child("decoder")) : nullptr),
-        added_(AddedTokens::Make(root, normalizer_.get())),
+        added_(AddedTokens::Make(root, normalizer_.get(), *model_)),
         vocab_size_(std::max(model_->id_end(), added_.id_end())) {
     if (config.Has("eos_token")) {
       eos_id_ = RequireId(config, "eos_token");
@@ -122,7 +122,7 @@ class JsonTokenizer : public Tokenizer {
         continue;
       }
       if (const AddedTokens::Token* token = added_.TokenOf(id)) {
-        tokens.push_back(token->content);
+        tokens.push_back(token->decoded);
       } else if (const std::string* model_token = model_->TokenOf(id)) {
         tokens.push_back(*model_token);
       }
