@@ -2,9 +2,8 @@
 
 #include <algorithm>
 #include <map>
-#include <set>
-
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "proto/base/digest.h"
 
@@ -37,7 +36,8 @@ std::vector<VariantCoordinates> QuestionVariants(const QuestionSpec& question, s
 
 bool Excludes(const ExcludeRule& rule, const std::string& question, const CellCoordinates& at) {
   return Holds(rule.questions, question) && Holds(rule.models, at.variant.model) &&
-         Holds(rule.precisions, at.variant.precision) && Holds(rule.calibrations, at.variant.calibration) &&
+         Holds(rule.precisions, at.variant.precision) &&
+         Holds(rule.calibrations, at.variant.calibration) &&
          Holds(rule.finetunes, at.variant.finetuned) && Holds(rule.benchmarks, at.benchmark) &&
          Holds(rule.languages, at.language);
 }

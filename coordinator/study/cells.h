@@ -1,5 +1,5 @@
-// The grid: questions -> normalised, distinct cells. One implementation for planning, counting, checking and tables.
-// Pure free functions: any thread.
+// The grid: questions -> normalised, distinct cells. One implementation for planning, counting,
+// checking and tables. Pure free functions: any thread.
 #pragma once
 
 #include <cstdint>
@@ -28,14 +28,15 @@ struct GridCell {
   std::vector<std::string> questions;  // In the file's order.
 };
 
-/// Distinct variants of one question over one seed, in the order of its lists (model, precision, calibration, finetune).
-/// Exclude rules are not applied.
+/// Distinct variants of one question over one seed, in the order of its lists (model, precision,
+/// calibration, finetune). Exclude rules are not applied.
 std::vector<VariantCoordinates> QuestionVariants(const QuestionSpec& question, std::int64_t seed);
 
 /// Whether `rule` takes the cell out of `question`. Coordinates are the normalised ones.
 bool Excludes(const ExcludeRule& rule, const std::string& question, const CellCoordinates& at);
 
-/// Every cell of the sweep once, in the order of questions, seeds, variants, benchmarks and languages of the file.
+/// Every cell of the sweep once, in the order of questions, seeds, variants, benchmarks and
+/// languages of the file.
 std::vector<GridCell> ExpandGrid(const SweepSpec& spec);
 
 /// Distinct variants of the grid in order of first appearance.

@@ -3,6 +3,7 @@
 #include <absl/strings/str_cat.h>
 
 #include "bitsweep_generated/semantics.h"
+
 #include "proto/base/digest.h"
 
 namespace bitsweep {
@@ -12,9 +13,12 @@ using nlohmann::json;
 
 constexpr int kProtocol = 1;
 
-/// The run spec: the common members that the coordinator knows. The agent adds stage, attempt, threads and output.
+/// The run spec: the common members that the coordinator knows. The agent adds stage, attempt,
+/// threads and output.
 json CommonSpec(StageKind kind) {
-  return {{"protocol", kProtocol}, {"kind", ToString(kind)}, {"semantics", SemanticsOf(ToString(kind))}};
+  return {{"protocol", kProtocol},
+          {"kind", ToString(kind)},
+          {"semantics", SemanticsOf(ToString(kind))}};
 }
 
 json SamplingJson(const SamplingSpec& sampling) {
@@ -54,7 +58,9 @@ StageInput BlobInput(const std::string& pointer, const std::string& digest) {
   return {pointer, StageInput::Source::kBlob, digest, "", digest};
 }
 
-StageInput ArtifactInput(const std::string& pointer, const StageKey& upstream, const std::string& file) {
+StageInput ArtifactInput(const std::string& pointer,
+                         const StageKey& upstream,
+                         const std::string& file) {
   return {pointer, StageInput::Source::kArtifact, upstream.value(), file, ""};
 }
 
@@ -81,7 +87,8 @@ StageDefinition InspectStage(const std::string& model_path, const PlanOptions& o
   StageDefinition stage =
       MakeStage(StageKind::kInspect, {{"path", model_path}, {"nonce", options.request_nonce}}, {});
   json spec = CommonSpec(StageKind::kInspect);
-  // The files are only read and hashed; where and in which type the later stages compute does not matter.
+  // The files are only read and hashed; where and in which type the later stages compute does not
+  // matter.
   spec["numerics"] = {{"device", "cpu"}, {"dtype", "f32"}};
   spec["model"] = json::object();
   stage.spec = spec.dump();
@@ -95,7 +102,7 @@ StageDefinition InspectStage(const std::string& model_path, const PlanOptions& o
 struct ChainBuilder::Context {
   const ModelLeaf& model;
   const CellCoordinates& at;
-  const PrecisionSpec* precision;      // nullptr for fp16, as the next two.
+  const PrecisionSpec* precision;  // nullptr for fp16, as the next two.
   const CalibrationSpec* calibration;
   const FinetuneSpec* finetune;
   const BenchmarkSpec& benchmark;
@@ -112,14 +119,19 @@ struct ChainBuilder::Context {
   }
 };
 
-ChainBuilder::ChainBuilder(const SweepSpec& spec, const FileFactsByPath& files, const Numerics& numerics, SweepPlan& plan)
+ChainBuilder::ChainBuilder(const SweepSpec& spec,
+                           const FileFactsByPath& files,
+                           const Numerics& numerics,
+                           SweepPlan& plan)
     : spec_(spec), files_(files), numerics_(numerics), plan_(plan) {
   for (const StageDefinition& stage : plan.stages) {
     known_.insert(stage.key);
   }
 }
 
-void ChainBuilder::Complete(const ModelLeaf& model, const CellCoordinates& at, CellDefinition& cell) {
+void ChainBuilder::Complete(const ModelLeaf& model,
+                            const CellCoordinates& at,
+                            CellDefinition& cell) {
   const BenchmarkSpec& benchmark = *spec_.FindBenchmark(at.benchmark);
   const BenchmarkFileSpec* file = &benchmark.files.front();
   for (const BenchmarkFileSpec& candidate : benchmark.files) {
@@ -146,8 +158,8 @@ void ChainBuilder::Complete(const ModelLeaf& model, const CellCoordinates& at, C
 }
 
 StageKey ChainBuilder::Quantize(const Context& context) {
-  const std::uint64_t seed =
-      context.precision->seed.value_or(DeriveSeed({"quantize", std::to_string(context.at.variant.seed)}));
+  const std::uint64_t seed = context.precision->seed.value_or(
+      DeriveSeed({"quantize", std::to_string(context.at.variant.seed)}));
   const json method = MethodJson(*context.precision);
   StageDefinition stage = MakeStage(StageKind::kQuantize,
                                     {{"model", context.model.digest},
@@ -163,13 +175,18 @@ StageKey ChainBuilder::Quantize(const Context& context) {
   spec["method"] = method;
   spec["calibration"] = CalibrationJson(*context.calibration, false);
   stage.spec = spec.dump();
-  stage.label = absl::StrCat("quantize ", context.at.variant.model, " ", context.at.variant.precision, " ",
-                             context.at.variant.calibration,
-                             spec_.seeds.size() > 1 ? absl::StrCat(" seed ", context.at.variant.seed) : "");
+  stage.label =
+      absl::StrCat("quantize ",
+                   context.at.variant.model,
+                   " ",
+                   context.at.variant.precision,
+                   " ",
+                   context.at.variant.calibration,
+                   spec_.seeds.size() > 1 ? absl::StrCat(" seed ", context.at.variant.seed) : "");
   stage.inputs = {ModelInput("/model/dir", context.model)};
   for (std::size_t i = 0; i < context.calibration->parts.size(); ++i) {
-    stage.inputs.push_back(
-        BlobInput(absl::StrCat("/calibration/parts/", i, "/file"), DigestOf(context.calibration->parts[i].path)));
+    stage.inputs.push_back(BlobInput(absl::StrCat("/calibration/parts/", i, "/file"),
+                                     DigestOf(context.calibration->parts[i].path)));
   }
   const StageLoad load = LoadOf(context);
   const int semantics = stage.needs.semantics;
@@ -199,10 +216,11 @@ StageKey ChainBuilder::Finetune(const Context& context, const StageKey& quantize
   spec["calibration"] = CalibrationJson(*context.calibration, false);
   stage.spec = spec.dump();
   stage.label = absl::StrCat("finetune ", context.VariantLabel(spec_.seeds.size() > 1));
-  stage.inputs = {ArtifactInput("/model/dir", quantize, ""), ModelInput("/teacher/dir", context.model)};
+  stage.inputs = {ArtifactInput("/model/dir", quantize, ""),
+                  ModelInput("/teacher/dir", context.model)};
   for (std::size_t i = 0; i < context.calibration->parts.size(); ++i) {
-    stage.inputs.push_back(
-        BlobInput(absl::StrCat("/calibration/parts/", i, "/file"), DigestOf(context.calibration->parts[i].path)));
+    stage.inputs.push_back(BlobInput(absl::StrCat("/calibration/parts/", i, "/file"),
+                                     DigestOf(context.calibration->parts[i].path)));
   }
   const StageLoad load = LoadOf(context);
   const int semantics = stage.needs.semantics;
@@ -226,8 +244,10 @@ StageKey ChainBuilder::Generate(const Context& context, const std::optional<Stag
   if (!checkpoint) {
     parameters["model"] = context.model.digest;
   }
-  StageDefinition stage = MakeStage(StageKind::kGenerate, parameters,
-                                    checkpoint ? std::vector<StageKey>{*checkpoint} : std::vector<StageKey>{});
+  StageDefinition stage =
+      MakeStage(StageKind::kGenerate,
+                parameters,
+                checkpoint ? std::vector<StageKey>{*checkpoint} : std::vector<StageKey>{});
   json spec = CommonSpec(StageKind::kGenerate);
   spec["numerics"] = NumericsJson();
   spec["seed"] = seed;
@@ -235,9 +255,14 @@ StageKey ChainBuilder::Generate(const Context& context, const std::optional<Stag
   spec["benchmark"] = {{"language", context.file.language}};
   spec["sampling"] = SamplingJson(sampling);
   stage.spec = spec.dump();
-  stage.label = absl::StrCat("generate ", context.VariantLabel(spec_.seeds.size() > 1), " ", context.benchmark.name, " ",
+  stage.label = absl::StrCat("generate ",
+                             context.VariantLabel(spec_.seeds.size() > 1),
+                             " ",
+                             context.benchmark.name,
+                             " ",
                              context.file.language);
-  stage.inputs = {checkpoint ? ArtifactInput("/model/dir", *checkpoint, "") : ModelInput("/model/dir", context.model),
+  stage.inputs = {checkpoint ? ArtifactInput("/model/dir", *checkpoint, "")
+                             : ModelInput("/model/dir", context.model),
                   BlobInput("/benchmark/file", digest)};
   const StageLoad load = LoadOf(context);
   const int semantics = stage.needs.semantics;
@@ -255,20 +280,26 @@ StageKey ChainBuilder::Grade(const Context& context, const StageKey& generate) {
   const json grading = GradingJson(context.benchmark);
   StageDefinition stage =
       MakeStage(StageKind::kGrade,
-                {{"benchmark", digest}, {"language", context.file.language}, {"grading", grading}}, {generate});
+                {{"benchmark", digest}, {"language", context.file.language}, {"grading", grading}},
+                {generate});
   json spec = CommonSpec(StageKind::kGrade);
   spec["benchmark"] = {{"language", context.file.language}};
   spec["completions"] = json::object();
   spec["grading"] = grading;
   stage.spec = spec.dump();
-  stage.label = absl::StrCat("grade ", context.VariantLabel(spec_.seeds.size() > 1), " ", context.benchmark.name, " ",
+  stage.label = absl::StrCat("grade ",
+                             context.VariantLabel(spec_.seeds.size() > 1),
+                             " ",
+                             context.benchmark.name,
+                             " ",
                              context.file.language);
   stage.inputs = {BlobInput("/benchmark/file", digest),
                   ArtifactInput("/completions/file", generate, "completions.jsonl")};
   const int semantics = stage.needs.semantics;
   stage.needs = GradeNeeds(context.benchmark.grading, context.file.language);
   stage.needs.semantics = semantics;
-  stage.cost_estimate = GradeCost(context.benchmark.sampling, ProblemsOf(context.file), context.file.language);
+  stage.cost_estimate =
+      GradeCost(context.benchmark.sampling, ProblemsOf(context.file), context.file.language);
   return Add(std::move(stage));
 }
 
@@ -290,25 +321,34 @@ int ChainBuilder::ProblemsOf(const BenchmarkFileSpec& file) const {
   return found == files_.end() ? file.problems.value_or(0) : found->second.problems.value_or(0);
 }
 
-json ChainBuilder::NumericsJson() const { return {{"device", numerics_.device}, {"dtype", numerics_.dtype}}; }
+json ChainBuilder::NumericsJson() const {
+  return {{"device", numerics_.device}, {"dtype", numerics_.dtype}};
+}
 
 json ChainBuilder::CalibrationJson(const CalibrationSpec& calibration, bool with_digests) const {
   json parts = json::array();
   for (const CalibrationPart& part : calibration.parts) {
-    json entry = {{"sequences", part.sequences}, {"window", part.window}, {"min_tokens", part.min_tokens}};
+    json entry = {
+        {"sequences", part.sequences}, {"window", part.window}, {"min_tokens", part.min_tokens}};
     if (with_digests) {
       entry["digest"] = DigestOf(part.path);
     }
     parts.push_back(std::move(entry));
   }
-  return {{"parts", std::move(parts)},
-          {"validation", calibration.validation},
-          {"sequence_length", calibration.sequence_length}};
+  json out = {{"parts", std::move(parts)},
+              {"validation", calibration.validation},
+              {"sequence_length", calibration.sequence_length}};
+  if (calibration.seed) {
+    out["seed"] = *calibration.seed;
+  }
+  return out;
 }
 
 StageLoad ChainBuilder::LoadOf(const Context& context) const {
   const auto resources = spec_.resources.find(context.at.variant.model);
-  return {context.model.shape ? &*context.model.shape : nullptr, context.model.bytes, numerics_,
+  return {context.model.shape ? &*context.model.shape : nullptr,
+          context.model.bytes,
+          numerics_,
           resources == spec_.resources.end() ? nullptr : &resources->second};
 }
 

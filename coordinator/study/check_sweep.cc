@@ -12,7 +12,8 @@
 namespace bitsweep {
 namespace {
 
-// What the coordinator holds in memory for a sweep is bounded by this; beyond it a grid is a slip (a seed list, a product).
+// What the coordinator holds in memory for a sweep is bounded by this; beyond it a grid is a slip
+// (a seed list, a product).
 constexpr std::int64_t kCellsMax = 2'000'000;
 
 template <typename Entry, typename Name>
@@ -26,7 +27,8 @@ std::vector<std::string> NamesOf(const std::vector<Entry>& entries, Name name) {
 
 /// Names that may be referred to, and the check that a reference is one of them.
 struct Vocabulary {
-  std::vector<std::string> models, precisions, calibrations, finetunes, benchmarks, questions, languages;
+  std::vector<std::string> models, precisions, calibrations, finetunes, benchmarks, questions,
+      languages;
 };
 
 class Checker {
@@ -45,7 +47,8 @@ class Checker {
     }
     for (const BenchmarkSpec& benchmark : spec.benchmarks) {
       for (const BenchmarkFileSpec& file : benchmark.files) {
-        if (std::find(names_.languages.begin(), names_.languages.end(), file.language) == names_.languages.end()) {
+        if (std::find(names_.languages.begin(), names_.languages.end(), file.language) ==
+            names_.languages.end()) {
           names_.languages.push_back(file.language);
         }
       }
@@ -68,15 +71,24 @@ class Checker {
     std::vector<std::string> out;
     for (const Placed& name : names) {
       if (section_known && std::find(known.begin(), known.end(), name.text) == known.end()) {
-        diagnostics_.Add(name.line, absl::StrCat(where, ": unknown ", noun, " '", name.text, "'",
-                                                 known.empty() ? absl::StrCat("; the file has no ", noun, "s")
-                                                               : AllowedText(name.text, known)));
+        diagnostics_.Add(name.line,
+                         absl::StrCat(where,
+                                      ": unknown ",
+                                      noun,
+                                      " '",
+                                      name.text,
+                                      "'",
+                                      known.empty() ? absl::StrCat("; the file has no ", noun, "s")
+                                                    : AllowedText(name.text, known)));
       }
       out.push_back(name.text);
     }
     return out;
   }
-  void CheckKind(const QuestionDraft& draft, const QuestionSpec& question, bool quantized, const std::string& where);
+  void CheckKind(const QuestionDraft& draft,
+                 const QuestionSpec& question,
+                 bool quantized,
+                 const std::string& where);
 
   SweepDraft& draft_;
   Diagnostics& diagnostics_;
@@ -101,23 +113,30 @@ void Checker::CheckQuestion(const QuestionDraft& draft) {
   question.name = draft.name.text;
   question.line = draft.line;
   question.models = Resolve(draft.models, names_.models, draft_.models_known, where, "model");
-  question.precisions = Resolve(draft.precisions, names_.precisions, draft_.precisions_known, where, "precision");
-  question.calibrations =
-      Resolve(draft.calibrations, names_.calibrations, draft_.calibrations_known, where, "calibration");
-  question.finetunes = Resolve(draft.finetunes, names_.finetunes, draft_.finetunes_known, where, "finetune");
-  question.benchmarks = Resolve(draft.benchmarks, names_.benchmarks, draft_.benchmarks_known, where, "benchmark");
+  question.precisions =
+      Resolve(draft.precisions, names_.precisions, draft_.precisions_known, where, "precision");
+  question.calibrations = Resolve(
+      draft.calibrations, names_.calibrations, draft_.calibrations_known, where, "calibration");
+  question.finetunes =
+      Resolve(draft.finetunes, names_.finetunes, draft_.finetunes_known, where, "finetune");
+  question.benchmarks =
+      Resolve(draft.benchmarks, names_.benchmarks, draft_.benchmarks_known, where, "benchmark");
   if (question.finetunes.empty()) {
     question.finetunes = {std::string(kNone)};
   }
   if (question.benchmarks.empty()) {
     question.benchmarks = names_.benchmarks;
   }
-  const bool quantized = std::any_of(question.precisions.begin(), question.precisions.end(),
-                                     [](const std::string& precision) { return precision != kFp16; });
+  const bool quantized = std::any_of(
+      question.precisions.begin(), question.precisions.end(), [](const std::string& precision) {
+        return precision != kFp16;
+      });
   if (quantized && question.calibrations.empty()) {
-    diagnostics_.Add(draft.calibrations_line,
-                     absl::StrCat(where, ": `calibrations` is needed, as a precision other than fp16 is asked for",
-                                  AllowedText("", names_.calibrations)));
+    diagnostics_.Add(
+        draft.calibrations_line,
+        absl::StrCat(where,
+                     ": `calibrations` is needed, as a precision other than fp16 is asked for",
+                     AllowedText("", names_.calibrations)));
   }
   if (draft.kind) {
     question.kind = *draft.kind;
@@ -136,34 +155,54 @@ void Checker::CheckKind(const QuestionDraft& draft,
   const std::string kind(ToString(question.kind));
   if (question.kind == QuestionKind::kRq2) {
     if (!draft.reference) {
-      diagnostics_.Add(draft.line, absl::StrCat(where, ": kind rq2 needs `reference: {calibration: <one of ",
-                                                absl::StrJoin(question.calibrations, ", "), ">}`"));
+      diagnostics_.Add(draft.line,
+                       absl::StrCat(where,
+                                    ": kind rq2 needs `reference: {calibration: <one of ",
+                                    absl::StrJoin(question.calibrations, ", "),
+                                    ">}`"));
     } else if (const auto& known = question.calibrations;
                std::find(known.begin(), known.end(), draft.reference->text) == known.end()) {
       diagnostics_.Add(draft.reference->line,
-                       absl::StrCat(where, ": reference: calibration '", draft.reference->text,
-                                    "' is not among the question's calibrations", AllowedText(draft.reference->text, known)));
+                       absl::StrCat(where,
+                                    ": reference: calibration '",
+                                    draft.reference->text,
+                                    "' is not among the question's calibrations",
+                                    AllowedText(draft.reference->text, known)));
     }
   } else {
     if (draft.reference) {
       diagnostics_.Add(draft.reference->line,
-                       absl::StrCat(where, ": `reference` belongs to kind rq2; kind ", kind, " has its own reference row"));
+                       absl::StrCat(where,
+                                    ": `reference` belongs to kind rq2; kind ",
+                                    kind,
+                                    " has its own reference row"));
     }
     if (question.calibrations.size() > 1) {
       diagnostics_.Add(draft.calibrations_line,
-                       absl::StrCat(where, ": kind ", kind, " takes one calibration, found ",
-                                    absl::StrJoin(question.calibrations, ", "), "; only kind rq2 compares calibrations"));
+                       absl::StrCat(where,
+                                    ": kind ",
+                                    kind,
+                                    " takes one calibration, found ",
+                                    absl::StrJoin(question.calibrations, ", "),
+                                    "; only kind rq2 compares calibrations"));
     }
   }
   const auto& finetunes = question.finetunes;
   const bool has_none = std::find(finetunes.begin(), finetunes.end(), kNone) != finetunes.end();
   if (question.kind == QuestionKind::kRq1Finetune && (!has_none || finetunes.size() < 2)) {
-    diagnostics_.Add(draft.finetunes_line,
-                     absl::StrCat(where, ": kind rq1-finetune compares with and without fine-tuning, so `finetunes` has "
-                                         "none and at least one other; found ", absl::StrJoin(finetunes, ", ")));
+    diagnostics_.Add(
+        draft.finetunes_line,
+        absl::StrCat(
+            where,
+            ": kind rq1-finetune compares with and without fine-tuning, so `finetunes` has "
+            "none and at least one other; found ",
+            absl::StrJoin(finetunes, ", ")));
   }
   if (!quantized && question.kind == QuestionKind::kRq2 && !question.precisions.empty()) {
-    diagnostics_.Add(draft.line, absl::StrCat(where, ": kind rq2 compares calibrations, and fp16 has none; add a precision"));
+    diagnostics_.Add(
+        draft.line,
+        absl::StrCat(where,
+                     ": kind rq2 compares calibrations, and fp16 has none; add a precision"));
   }
 }
 
@@ -174,13 +213,19 @@ void Checker::CheckExclude(const ExcludeDraft& draft) {
   calibrations.push_back(std::string(kNone));
   rule.questions = Resolve(draft.questions, names_.questions, true, "exclude", "question");
   rule.models = Resolve(draft.models, names_.models, draft_.models_known, "exclude", "model");
-  rule.precisions = Resolve(draft.precisions, names_.precisions, draft_.precisions_known, "exclude", "precision");
-  rule.calibrations = Resolve(draft.calibrations, calibrations, draft_.calibrations_known, "exclude", "calibration");
-  rule.finetunes = Resolve(draft.finetunes, names_.finetunes, draft_.finetunes_known, "exclude", "finetune");
-  rule.benchmarks = Resolve(draft.benchmarks, names_.benchmarks, draft_.benchmarks_known, "exclude", "benchmark");
-  rule.languages = Resolve(draft.languages, names_.languages, draft_.benchmarks_known, "exclude", "language");
-  if (rule.questions.empty() && rule.models.empty() && rule.precisions.empty() && rule.calibrations.empty() &&
-      rule.finetunes.empty() && rule.benchmarks.empty() && rule.languages.empty()) {
+  rule.precisions =
+      Resolve(draft.precisions, names_.precisions, draft_.precisions_known, "exclude", "precision");
+  rule.calibrations = Resolve(
+      draft.calibrations, calibrations, draft_.calibrations_known, "exclude", "calibration");
+  rule.finetunes =
+      Resolve(draft.finetunes, names_.finetunes, draft_.finetunes_known, "exclude", "finetune");
+  rule.benchmarks =
+      Resolve(draft.benchmarks, names_.benchmarks, draft_.benchmarks_known, "exclude", "benchmark");
+  rule.languages =
+      Resolve(draft.languages, names_.languages, draft_.benchmarks_known, "exclude", "language");
+  if (rule.questions.empty() && rule.models.empty() && rule.precisions.empty() &&
+      rule.calibrations.empty() && rule.finetunes.empty() && rule.benchmarks.empty() &&
+      rule.languages.empty()) {
     diagnostics_.Add(rule.line, "exclude: an empty rule would exclude everything");
     return;
   }
@@ -191,9 +236,13 @@ void Checker::CheckSeeds() {
   const SweepSpec& spec = draft_.spec;
   for (const BenchmarkSpec& benchmark : spec.benchmarks) {
     if (spec.seeds.size() > 1 && benchmark.sampling.seed) {
-      diagnostics_.Add(benchmark.line,
-                       absl::StrCat("benchmark '", benchmark.name, "': sampling: seed: with ", spec.seeds.size(),
-                                    " `seeds` a fixed sampling seed would repeat fp16's samples; leave it out"));
+      diagnostics_.Add(
+          benchmark.line,
+          absl::StrCat("benchmark '",
+                       benchmark.name,
+                       "': sampling: seed: with ",
+                       spec.seeds.size(),
+                       " `seeds` a fixed sampling seed would repeat fp16's samples; leave it out"));
     }
   }
 }
@@ -202,12 +251,17 @@ void Checker::CheckGrid() {
   SweepSpec& spec = draft_.spec;
   std::int64_t products = 0;
   for (const QuestionSpec& question : spec.questions) {
-    const auto size = [](const std::vector<std::string>& list) { return static_cast<std::int64_t>(list.size()); };
-    products += size(question.models) * size(question.precisions) * std::max<std::int64_t>(size(question.calibrations), 1) *
-                size(question.finetunes) * size(question.benchmarks) * static_cast<std::int64_t>(spec.seeds.size());
+    const auto size = [](const std::vector<std::string>& list) {
+      return static_cast<std::int64_t>(list.size());
+    };
+    products += size(question.models) * size(question.precisions) *
+                std::max<std::int64_t>(size(question.calibrations), 1) * size(question.finetunes) *
+                size(question.benchmarks) * static_cast<std::int64_t>(spec.seeds.size());
   }
   if (products > kCellsMax) {
-    diagnostics_.Add(draft_.seeds_line, absl::StrCat("questions: ", products, " products; a sweep has at most ", kCellsMax));
+    diagnostics_.Add(
+        draft_.seeds_line,
+        absl::StrCat("questions: ", products, " products; a sweep has at most ", kCellsMax));
     return;
   }
   std::vector<ExcludeRule> rules;
@@ -216,11 +270,15 @@ void Checker::CheckGrid() {
   spec.excludes.swap(rules);
   for (const ExcludeRule& rule : spec.excludes) {
     const bool used = std::any_of(all.begin(), all.end(), [&](const GridCell& cell) {
-      return std::any_of(cell.questions.begin(), cell.questions.end(),
-                         [&](const std::string& question) { return Excludes(rule, question, cell.at); });
+      return std::any_of(
+          cell.questions.begin(), cell.questions.end(), [&](const std::string& question) {
+            return Excludes(rule, question, cell.at);
+          });
     });
     if (!used) {
-      diagnostics_.Add(rule.line, "exclude: the rule excludes nothing; fp16 has calibration none and finetune none");
+      diagnostics_.Add(
+          rule.line,
+          "exclude: the rule excludes nothing; fp16 has calibration none and finetune none");
     }
   }
   const std::vector<GridCell> grid = ExpandGrid(spec);
@@ -230,7 +288,9 @@ void Checker::CheckGrid() {
   }
   for (const QuestionSpec& question : spec.questions) {
     if (!answered.contains(question.name)) {
-      diagnostics_.Add(question.line, absl::StrCat("question '", question.name, "': no cell is left of it by `exclude`"));
+      diagnostics_.Add(
+          question.line,
+          absl::StrCat("question '", question.name, "': no cell is left of it by `exclude`"));
     }
   }
 }

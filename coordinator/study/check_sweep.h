@@ -1,5 +1,6 @@
-// What ParseSweep knows between reading the sections and a valid SweepSpec, and the checks across sections: names that
-// refer to nothing, questions that their kind does not allow, rules that exclude nothing. Internal to this room.
+// What ParseSweep knows between reading the sections and a valid SweepSpec, and the checks across
+// sections: names that refer to nothing, questions that their kind does not allow, rules that
+// exclude nothing. Internal to this room.
 #pragma once
 
 #include <optional>
@@ -32,8 +33,8 @@ struct SweepDraft {
   std::vector<Placed> resource_models;
   int seeds_line = 0;
   // False where the section itself could not be read: then names that refer to it are not reported.
-  bool models_known = true, precisions_known = true, calibrations_known = true, finetunes_known = true,
-       benchmarks_known = true;
+  bool models_known = true, precisions_known = true, calibrations_known = true,
+       finetunes_known = true, benchmarks_known = true;
 };
 
 /// Completes draft.spec; mistakes go to `diagnostics`.

@@ -20,14 +20,21 @@ absl::Status Diagnostics::ToStatus() const {
     return absl::OkStatus();
   }
   auto sorted = entries_;
-  std::stable_sort(sorted.begin(), sorted.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::stable_sort(
+      sorted.begin(), sorted.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
   std::string text;
   for (std::size_t i = 0; i < sorted.size() && i < std::size_t{kSweepErrorsMax}; ++i) {
     const auto& [line, message] = sorted[i];
-    absl::StrAppend(&text, text.empty() ? "" : "\n", file_name_, line > 0 ? absl::StrCat(":", line) : "", ": ", message);
+    absl::StrAppend(&text,
+                    text.empty() ? "" : "\n",
+                    file_name_,
+                    line > 0 ? absl::StrCat(":", line) : "",
+                    ": ",
+                    message);
   }
   if (sorted.size() > std::size_t{kSweepErrorsMax}) {
-    absl::StrAppend(&text, "\n", file_name_, ": and ", sorted.size() - kSweepErrorsMax, " more mistakes");
+    absl::StrAppend(
+        &text, "\n", file_name_, ": and ", sorted.size() - kSweepErrorsMax, " more mistakes");
   }
   return absl::InvalidArgumentError(text);
 }

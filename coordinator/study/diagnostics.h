@@ -1,4 +1,5 @@
-// Collects the mistakes of a file, so that a user sees all of them at once. One per parse; not thread-safe.
+// Collects the mistakes of a file, so that a user sees all of them at once. One per parse; not
+// thread-safe.
 #pragma once
 
 #include <string>
@@ -17,7 +18,8 @@ class Diagnostics {
   void Add(int line, std::string message);
   bool empty() const { return entries_.empty(); }
 
-  /// OK, or INVALID_ARGUMENT with one line per mistake, sorted by line, each mistake once, at most kSweepErrorsMax.
+  /// OK, or INVALID_ARGUMENT with one line per mistake, sorted by line, each mistake once, at most
+  /// kSweepErrorsMax.
   absl::Status ToStatus() const;
 
  private:

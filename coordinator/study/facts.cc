@@ -3,15 +3,16 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <set>
 #include <string_view>
 #include <vector>
 
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_join.h>
-#include <nlohmann/json.hpp>
 
 #include "coordinator/study/nearest.h"
+
 #include "proto/base/digest.h"
 #include "proto/base/status_macros.h"
 #include "proto/contract/limits.h"
@@ -24,7 +25,9 @@ using nlohmann::json;
 // A few mistakes per file are enough to act on; a broken export has thousands.
 constexpr int kFileErrorsMax = 5;
 
-std::string LanguageOf(const std::string& text) { return text == "py" ? "python" : text; }
+std::string LanguageOf(const std::string& text) {
+  return text == "py" ? "python" : text;
+}
 
 /// Collects the first mistakes of one file.
 class FileErrors {
@@ -36,7 +39,8 @@ class FileErrors {
   }
   bool full() const { return static_cast<int>(lines_.size()) >= kFileErrorsMax; }
   absl::Status ToStatus() const {
-    return lines_.empty() ? absl::OkStatus() : absl::InvalidArgumentError(absl::StrJoin(lines_, "\n"));
+    return lines_.empty() ? absl::OkStatus()
+                          : absl::InvalidArgumentError(absl::StrJoin(lines_, "\n"));
   }
 
  private:
@@ -46,12 +50,14 @@ class FileErrors {
 /// Checks records one by one. `place` is "origin:line" or "origin: record 3".
 class RecordChecker {
  public:
-  RecordChecker(std::string language, FileErrors& errors) : language_(std::move(language)), errors_(errors) {}
+  RecordChecker(std::string language, FileErrors& errors)
+      : language_(std::move(language)), errors_(errors) {}
 
   void Check(const json& record, const std::string& place) {
     ++count_;
     if (!record.is_object()) {
-      errors_.Add(absl::StrCat(place, ": found ", record.type_name(), "; a record is a JSON object"));
+      errors_.Add(
+          absl::StrCat(place, ": found ", record.type_name(), "; a record is a JSON object"));
       return;
     }
     // McEval's own form has other keys; the engine and the grader convert it.
@@ -69,30 +75,43 @@ class RecordChecker {
     }
     if (const std::string language = Text(record, "language", place, who);
         !language.empty() && LanguageOf(language) != language_) {
-      errors_.Add(absl::StrCat(place, ":", who, " language: found '", language, "'; this file is for ", language_));
+      errors_.Add(absl::StrCat(
+          place, ":", who, " language: found '", language, "'; this file is for ", language_));
     }
     const auto stops = record.find("stop_tokens");
     if (stops == record.end()) {
-      errors_.Add(absl::StrCat(place, ":", who, " key 'stop_tokens' is missing", Near(record, "stop_tokens")));
-    } else if (!stops->is_array() || !std::all_of(stops->begin(), stops->end(), [](const json& stop) {
+      errors_.Add(absl::StrCat(
+          place, ":", who, " key 'stop_tokens' is missing", Near(record, "stop_tokens")));
+    } else if (!stops->is_array() ||
+               !std::all_of(stops->begin(), stops->end(), [](const json& stop) {
                  return stop.is_string() && !stop.get_ref<const std::string&>().empty();
                })) {
-      errors_.Add(absl::StrCat(place, ":", who, " stop_tokens: a list of texts that are not empty is needed"));
+      errors_.Add(absl::StrCat(
+          place, ":", who, " stop_tokens: a list of texts that are not empty is needed"));
     }
   }
   int count() const { return count_; }
 
  private:
   /// The text of `key`, or "" after reporting it.
-  std::string Text(const json& record, const std::string& key, const std::string& place, const std::string& who) {
+  std::string Text(const json& record,
+                   const std::string& key,
+                   const std::string& place,
+                   const std::string& who) {
     const auto value = record.find(key);
     if (value == record.end()) {
       errors_.Add(absl::StrCat(place, ":", who, " key '", key, "' is missing", Near(record, key)));
       return "";
     }
     if (!value->is_string() || value->get_ref<const std::string&>().empty()) {
-      errors_.Add(absl::StrCat(place, ":", who, " ", key, ": found ",
-                               value->is_string() ? "an empty text" : value->type_name(), "; a text is needed"));
+      errors_.Add(absl::StrCat(place,
+                               ":",
+                               who,
+                               " ",
+                               key,
+                               ": found ",
+                               value->is_string() ? "an empty text" : value->type_name(),
+                               "; a text is needed"));
       return "";
     }
     return value->get<std::string>();
@@ -133,7 +152,8 @@ std::string ParseMessage(const json::parse_error& error) {
 absl::StatusOr<std::ifstream> Open(const std::string& local_path, const std::string& origin) {
   std::error_code error;
   if (!std::filesystem::is_regular_file(local_path, error)) {
-    return absl::NotFoundError(absl::StrCat(origin, ": no such file", local_path == origin ? "" : absl::StrCat(" (", local_path, ")")));
+    return absl::NotFoundError(absl::StrCat(
+        origin, ": no such file", local_path == origin ? "" : absl::StrCat(" (", local_path, ")")));
   }
   std::ifstream input(local_path, std::ios::binary);
   if (!input) {
@@ -161,31 +181,40 @@ absl::Status CheckRole(const SweepSpec& spec,
         declared = file.problems;
       }
     }
-    BITSWEEP_ASSIGN_OR_RETURN(facts.problems,
-                              CheckBenchmarkFile(local_path, reference.path, reference.language, declared));
+    BITSWEEP_ASSIGN_OR_RETURN(
+        facts.problems,
+        CheckBenchmarkFile(local_path, reference.path, reference.language, declared));
     return absl::OkStatus();
   }
   const CalibrationSpec* calibration = spec.FindCalibration(reference.owner);
   for (const CalibrationPart& part : calibration->parts) {
     if (part.path == reference.path) {
-      BITSWEEP_RETURN_IF_ERROR(CheckCalibrationFile(local_path, reference.path, part, calibration->sequence_length));
+      BITSWEEP_RETURN_IF_ERROR(
+          CheckCalibrationFile(local_path, reference.path, part, calibration->sequence_length));
     }
   }
   return absl::OkStatus();
 }
 
-absl::Status CheckSize(const std::string& local_path, const ReferencedFile& reference, FileFacts& facts) {
+absl::Status CheckSize(const std::string& local_path,
+                       const ReferencedFile& reference,
+                       FileFacts& facts) {
   std::error_code error;
   if (!std::filesystem::is_regular_file(local_path, error)) {
     const bool exists = std::filesystem::exists(local_path, error);
-    return absl::InvalidArgumentError(
-        absl::StrCat(reference.path, exists ? ": is no regular file" : ": no such file",
-                     local_path == reference.path ? "" : absl::StrCat(" (looked for ", local_path, ")")));
+    return absl::InvalidArgumentError(absl::StrCat(
+        reference.path,
+        exists ? ": is no regular file" : ": no such file",
+        local_path == reference.path ? "" : absl::StrCat(" (looked for ", local_path, ")")));
   }
   facts.size = static_cast<std::int64_t>(std::filesystem::file_size(local_path, error));
   if (error || facts.size > kUploadBytesMax) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(reference.path, ": ", facts.size, " bytes; at most ", kUploadBytesMax, " (1 GiB) can be uploaded"));
+    return absl::InvalidArgumentError(absl::StrCat(reference.path,
+                                                   ": ",
+                                                   facts.size,
+                                                   " bytes; at most ",
+                                                   kUploadBytesMax,
+                                                   " (1 GiB) can be uploaded"));
   }
   BITSWEEP_ASSIGN_OR_RETURN(facts.digest, Sha256HexOfFile(local_path));
   return absl::OkStatus();
@@ -226,8 +255,12 @@ absl::StatusOr<int> CheckBenchmarkFile(const std::string& local_path,
     return absl::InvalidArgumentError(absl::StrCat(origin, ": holds no record"));
   }
   if (declared && *declared != checker.count()) {
-    return absl::InvalidArgumentError(absl::StrCat(origin, ": holds ", checker.count(), " problems, but the sweep file's ",
-                                                   "`problems` says ", *declared));
+    return absl::InvalidArgumentError(absl::StrCat(origin,
+                                                   ": holds ",
+                                                   checker.count(),
+                                                   " problems, but the sweep file's ",
+                                                   "`problems` says ",
+                                                   *declared));
   }
   return checker.count();
 }
@@ -246,10 +279,12 @@ absl::Status CheckCalibrationFile(const std::string& local_path,
     if (record.is_discarded()) {
       errors.Add(absl::StrCat(place, ": not JSON; a line is an object {\"text\": ...}"));
     } else if (!record.is_object() || !record.contains("text") || !record["text"].is_string()) {
-      errors.Add(absl::StrCat(place, ": key 'text' (a text) is missing; a line is an object {\"text\": ...}"));
+      errors.Add(absl::StrCat(
+          place, ": key 'text' (a text) is missing; a line is an object {\"text\": ...}"));
     } else {
       ++documents;
-      const auto size = static_cast<std::int64_t>(record["text"].get_ref<const std::string&>().size());
+      const auto size =
+          static_cast<std::int64_t>(record["text"].get_ref<const std::string&>().size());
       bytes += size;
       // A token stands for at least one byte; a beginning and an end of text come to each document.
       long_documents += size + 2 >= document_tokens ? 1 : 0;
@@ -260,16 +295,34 @@ absl::Status CheckCalibrationFile(const std::string& local_path,
     return absl::InvalidArgumentError(absl::StrCat(origin, ": holds no document"));
   }
   if (part.window == "pack" && bytes + 2 * documents < part.sequences * sequence_length) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        origin, ": too short: ", bytes, " bytes of text in ", documents, " documents cannot give ", part.sequences, " x ",
-        sequence_length, " tokens (window: pack)"));
+    return absl::InvalidArgumentError(absl::StrCat(origin,
+                                                   ": too short: ",
+                                                   bytes,
+                                                   " bytes of text in ",
+                                                   documents,
+                                                   " documents cannot give ",
+                                                   part.sequences,
+                                                   " x ",
+                                                   sequence_length,
+                                                   " tokens (window: pack)"));
   }
   // `first` takes one window of each long document; `random` may take many of one.
-  const std::int64_t needed = part.window == "first" ? part.sequences : part.window == "random" ? 1 : 0;
+  const std::int64_t needed = part.window == "first"    ? part.sequences
+                              : part.window == "random" ? 1
+                                                        : 0;
   if (long_documents < needed) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        origin, ": too short: ", long_documents, " of ", documents, " documents can have ", document_tokens,
-        " tokens; needed: at least ", needed, " (window: ", part.window, ")"));
+    return absl::InvalidArgumentError(absl::StrCat(origin,
+                                                   ": too short: ",
+                                                   long_documents,
+                                                   " of ",
+                                                   documents,
+                                                   " documents can have ",
+                                                   document_tokens,
+                                                   " tokens; needed: at least ",
+                                                   needed,
+                                                   " (window: ",
+                                                   part.window,
+                                                   ")"));
   }
   return absl::OkStatus();
 }
@@ -284,7 +337,8 @@ absl::StatusOr<FileFactsByPath> CheckFiles(const SweepSpec& spec, const FileReso
     }
     const std::string local_path = resolve(reference.path);
     const auto [entry, fresh] = files.try_emplace(reference.path);
-    absl::Status status = fresh ? CheckSize(local_path, reference, entry->second) : absl::OkStatus();
+    absl::Status status =
+        fresh ? CheckSize(local_path, reference, entry->second) : absl::OkStatus();
     if (!status.ok()) {
       missing.insert(reference.path);
     } else {

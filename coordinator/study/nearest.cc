@@ -65,7 +65,8 @@ std::string AllowedText(std::string_view name, const std::vector<std::string>& c
     return "";
   }
   const std::vector<std::string> shown(
-      candidates.begin(), candidates.begin() + static_cast<std::ptrdiff_t>(std::min(kListed, candidates.size())));
+      candidates.begin(),
+      candidates.begin() + static_cast<std::ptrdiff_t>(std::min(kListed, candidates.size())));
   std::string text = absl::StrCat("; allowed: ", absl::StrJoin(shown, ", "));
   if (candidates.size() > kListed) {
     absl::StrAppend(&text, " and ", candidates.size() - kListed, " more");

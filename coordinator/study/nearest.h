@@ -7,11 +7,12 @@
 
 namespace bitsweep {
 
-/// Insertions, deletions, substitutions and swaps of neighbours that turn `a` into `b` (optimal string alignment).
+/// Insertions, deletions, substitutions and swaps of neighbours that turn `a` into `b` (optimal
+/// string alignment).
 int EditDistance(std::string_view a, std::string_view b);
 
-/// The candidate that `name` was most likely meant to be, or "" when none is near enough to be a help: case aside, at
-/// most a third of its letters differ, or one is the other's beginning.
+/// The candidate that `name` was most likely meant to be, or "" when none is near enough to be a
+/// help: case aside, at most a third of its letters differ, or one is the other's beginning.
 std::string Nearest(std::string_view name, const std::vector<std::string>& candidates);
 
 /// "; allowed: a, b, c" and, where there is one, "; did you mean 'b'?". Long lists are cut short.

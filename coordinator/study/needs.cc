@@ -8,10 +8,13 @@ namespace {
 constexpr std::int64_t kMiB = 1 << 20;
 constexpr std::int64_t kGiB = 1 << 30;
 constexpr std::int64_t kFloat32Bytes = 4;
-// Sequences that generate decodes together; more would be faster and is the engine's choice where memory allows.
+// Sequences that generate decodes together; more would be faster and is the engine's choice where
+// memory allows.
 constexpr std::int64_t kBatchAssumed = 64;
 
-std::int64_t DtypeBytes(const Numerics& numerics) { return numerics.dtype == "f32" ? 4 : 2; }
+std::int64_t DtypeBytes(const Numerics& numerics) {
+  return numerics.dtype == "f32" ? 4 : 2;
+}
 
 std::int64_t BlockParameters(const ModelShape& shape) {
   std::int64_t weights = 2 * shape.hidden;
@@ -24,7 +27,8 @@ std::int64_t BlockParameters(const ModelShape& shape) {
 /// Bytes of X^T X for the two widest inputs of a block.
 std::int64_t GramBytes(const ModelShape& shape) {
   return 2 * kFloat32Bytes *
-         (shape.hidden * shape.hidden + std::max(shape.intermediate * shape.intermediate, shape.hidden * shape.hidden));
+         (shape.hidden * shape.hidden +
+          std::max(shape.intermediate * shape.intermediate, shape.hidden * shape.hidden));
 }
 
 std::int64_t Sequences(const CalibrationSpec& calibration) {
@@ -54,7 +58,9 @@ void Finish(const StageLoad& load, std::int64_t gpu_bytes, StageNeeds& needs) {
 
 }  // namespace
 
-StageNeeds QuantizeNeeds(const StageLoad& load, const PrecisionSpec& precision, const CalibrationSpec& calibration) {
+StageNeeds QuantizeNeeds(const StageLoad& load,
+                         const PrecisionSpec& precision,
+                         const CalibrationSpec& calibration) {
   StageNeeds needs;
   std::int64_t gpu_bytes = 0;
   if (load.shape != nullptr) {
@@ -63,9 +69,12 @@ StageNeeds QuantizeNeeds(const StageLoad& load, const PrecisionSpec& precision, 
     const std::int64_t tokens = Sequences(calibration) * calibration.sequence_length;
     const std::int64_t activations = 2 * tokens * shape.hidden * DtypeBytes(load.numerics);
     needs.host_bytes = load.model_bytes + block + GramBytes(shape) + activations + 256 * kMiB;
-    const std::int64_t tables = kFloat32Bytes * precision.codebooks * (std::int64_t{1} << precision.codebook_bits) *
+    const std::int64_t tables = kFloat32Bytes * precision.codebooks *
+                                (std::int64_t{1} << precision.codebook_bits) *
                                 (precision.group_size + shape.hidden);
-    gpu_bytes = block + GramBytes(shape) + 8 * calibration.sequence_length * shape.intermediate * kFloat32Bytes + tables + kGiB;
+    gpu_bytes = block + GramBytes(shape) +
+                8 * calibration.sequence_length * shape.intermediate * kFloat32Bytes + tables +
+                kGiB;
     needs.disk_bytes = PredictCheckpoint(shape, precision).stored_bytes + 64 * kMiB;
   }
   Finish(load, gpu_bytes, needs);
@@ -77,11 +86,12 @@ StageNeeds FinetuneNeeds(const StageLoad& load, const CalibrationSpec& calibrati
   std::int64_t gpu_bytes = 0;
   if (load.shape != nullptr) {
     const ModelShape& shape = *load.shape;
-    const std::int64_t trained = 2 * shape.vocabulary * shape.hidden;  // The tables outweigh codebooks and norms.
+    const std::int64_t trained =
+        2 * shape.vocabulary * shape.hidden;  // The tables outweigh codebooks and norms.
     const std::int64_t student = kFloat32Bytes * (ParameterCount(shape) + 3 * trained);
     const std::int64_t logits = 2 * kFloat32Bytes * calibration.sequence_length * shape.vocabulary;
-    const std::int64_t activations =
-        kFloat32Bytes * calibration.sequence_length * (shape.layers * shape.hidden + 4 * shape.intermediate);
+    const std::int64_t activations = kFloat32Bytes * calibration.sequence_length *
+                                     (shape.layers * shape.hidden + 4 * shape.intermediate);
     const std::int64_t all = load.model_bytes + student + logits + activations;
     gpu_bytes = all + kGiB;
     needs.host_bytes = load.numerics.device == "cuda" ? load.model_bytes + kGiB : all + 256 * kMiB;
@@ -97,12 +107,14 @@ StageNeeds GenerateNeeds(const StageLoad& load, const SamplingSpec& sampling) {
   if (load.shape != nullptr) {
     const ModelShape& shape = *load.shape;
     const std::int64_t weights = ParameterCount(shape) * DtypeBytes(load.numerics);
-    const std::int64_t sequences = std::min<std::int64_t>(kBatchAssumed, sampling.samples * std::int64_t{64});
-    const std::int64_t cache = 2 * shape.layers * shape.kv_heads * shape.head_dim * DtypeBytes(load.numerics) *
-                               sampling.max_tokens_total * sequences;
+    const std::int64_t sequences =
+        std::min<std::int64_t>(kBatchAssumed, sampling.samples * std::int64_t{64});
+    const std::int64_t cache = 2 * shape.layers * shape.kv_heads * shape.head_dim *
+                               DtypeBytes(load.numerics) * sampling.max_tokens_total * sequences;
     gpu_bytes = weights + cache + kGiB;
-    needs.host_bytes =
-        load.numerics.device == "cuda" ? load.model_bytes + kGiB : load.model_bytes + weights + cache + 256 * kMiB;
+    needs.host_bytes = load.numerics.device == "cuda"
+                           ? load.model_bytes + kGiB
+                           : load.model_bytes + weights + cache + 256 * kMiB;
     needs.disk_bytes = 64 * kMiB;
   }
   Finish(load, gpu_bytes, needs);
@@ -118,25 +130,34 @@ StageNeeds GradeNeeds(const GradingSpec& grading, std::string_view language) {
 }
 
 double QuantizeCost(const StageLoad& load, const PrecisionSpec& precision) {
-  const double weights = load.shape == nullptr ? 1e9 : static_cast<double>(ParameterCount(*load.shape));
-  const double candidates = precision.codebooks * static_cast<double>(std::int64_t{1} << precision.codebook_bits);
+  const double weights =
+      load.shape == nullptr ? 1e9 : static_cast<double>(ParameterCount(*load.shape));
+  const double candidates =
+      precision.codebooks * static_cast<double>(std::int64_t{1} << precision.codebook_bits);
   return 1.0 + weights * 2e-6 * std::max(1.0, candidates / 512.0);
 }
 
-double FinetuneCost(const StageLoad& load, const CalibrationSpec& calibration, const FinetuneSpec& finetune) {
-  const double weights = load.shape == nullptr ? 1e9 : static_cast<double>(ParameterCount(*load.shape));
-  const double tokens = static_cast<double>(Sequences(calibration) * calibration.sequence_length) * finetune.epochs;
+double FinetuneCost(const StageLoad& load,
+                    const CalibrationSpec& calibration,
+                    const FinetuneSpec& finetune) {
+  const double weights =
+      load.shape == nullptr ? 1e9 : static_cast<double>(ParameterCount(*load.shape));
+  const double tokens =
+      static_cast<double>(Sequences(calibration) * calibration.sequence_length) * finetune.epochs;
   return 1.0 + weights * tokens * 8 / 2e10;
 }
 
 double GenerateCost(const StageLoad& load, const SamplingSpec& sampling, int problems) {
-  const double weights = load.shape == nullptr ? 1e9 : static_cast<double>(ParameterCount(*load.shape));
-  const double tokens = 0.25 * sampling.max_tokens_total * static_cast<double>(problems) * sampling.samples;
+  const double weights =
+      load.shape == nullptr ? 1e9 : static_cast<double>(ParameterCount(*load.shape));
+  const double tokens =
+      0.25 * sampling.max_tokens_total * static_cast<double>(problems) * sampling.samples;
   return 1.0 + tokens * weights * 2 / 2e10;
 }
 
 double GradeCost(const SamplingSpec& sampling, int problems, std::string_view language) {
-  return 0.5 + static_cast<double>(problems) * sampling.samples * (language == "java" ? 0.05 : 0.01);
+  return 0.5 +
+         static_cast<double>(problems) * sampling.samples * (language == "java" ? 0.05 : 0.01);
 }
 
 }  // namespace bitsweep

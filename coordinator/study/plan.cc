@@ -6,6 +6,7 @@
 
 #include "coordinator/study/cells.h"
 #include "coordinator/study/chain.h"
+
 #include "proto/base/status_macros.h"
 
 namespace bitsweep {
@@ -16,11 +17,12 @@ absl::Status CheckFacts(const SweepSpec& spec, const FileFactsByPath& files) {
   for (const ReferencedFile& reference : ReferencedFiles(spec)) {
     const auto found = files.find(reference.path);
     if (found == files.end() || found->second.digest.empty()) {
-      return absl::InvalidArgumentError(absl::StrCat(reference.place, ": file '", reference.path, "' was not sent"));
+      return absl::InvalidArgumentError(
+          absl::StrCat(reference.place, ": file '", reference.path, "' was not sent"));
     }
     if (reference.role == ReferencedFile::Role::kBenchmark && !found->second.problems) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(reference.place, ": the problems of '", reference.path, "' were not counted"));
+      return absl::InvalidArgumentError(absl::StrCat(
+          reference.place, ": the problems of '", reference.path, "' were not counted"));
     }
   }
   return absl::OkStatus();
@@ -50,14 +52,21 @@ CellDefinition MakeCell(const SweepSpec& spec, const FileFactsByPath& files, con
   return cell;
 }
 
-absl::Status CheckVariant(const SweepSpec& spec, const ModelLeaf& model, bool quantized, const CellCoordinates& at) {
+absl::Status CheckVariant(const SweepSpec& spec,
+                          const ModelLeaf& model,
+                          bool quantized,
+                          const CellCoordinates& at) {
   const PrecisionSpec* precision = spec.FindPrecision(at.variant.precision);
   if (precision == nullptr) {
     return absl::OkStatus();
   }
   if (quantized) {
-    return absl::InvalidArgumentError(absl::StrCat("model '", at.variant.model, "' (", model.path,
-                                                   ") is already quantized; precision '", precision->label,
+    return absl::InvalidArgumentError(absl::StrCat("model '",
+                                                   at.variant.model,
+                                                   "' (",
+                                                   model.path,
+                                                   ") is already quantized; precision '",
+                                                   precision->label,
                                                    "' needs a full-precision model"));
   }
   if (absl::Status status = CheckGroups(*model.shape, *precision); !status.ok()) {
@@ -73,7 +82,9 @@ Numerics DefaultNumerics(bool gpu_connected) {
   return gpu_connected ? Numerics{"cuda", "f16"} : Numerics{"cpu", "f32"};
 }
 
-absl::StatusOr<SweepPlan> PlanSweep(const SweepSpec& spec, const FileFactsByPath& files, const PlanOptions& options) {
+absl::StatusOr<SweepPlan> PlanSweep(const SweepSpec& spec,
+                                    const FileFactsByPath& files,
+                                    const PlanOptions& options) {
   BITSWEEP_RETURN_IF_ERROR(CheckFacts(spec, files));
   SweepPlan plan;
   std::map<std::string, StageKey> inspects;
@@ -96,15 +107,19 @@ absl::StatusOr<SweepPlan> PlanModel(const SweepSpec& spec,
                                     const std::string& model_path,
                                     const ModelManifest& manifest) {
   BITSWEEP_RETURN_IF_ERROR(CheckFacts(spec, files));
-  if (std::none_of(spec.models.begin(), spec.models.end(),
-                   [&](const ModelSpec& model) { return model.path == model_path; })) {
-    return absl::NotFoundError(absl::StrCat("no model of sweep '", spec.name, "' lies at '", model_path, "'"));
+  if (std::none_of(spec.models.begin(), spec.models.end(), [&](const ModelSpec& model) {
+        return model.path == model_path;
+      })) {
+    return absl::NotFoundError(
+        absl::StrCat("no model of sweep '", spec.name, "' lies at '", model_path, "'"));
   }
   ModelLeaf leaf{model_path, manifest.digest, manifest.bytes, std::nullopt};
-  BITSWEEP_ASSIGN_OR_RETURN(leaf.shape,
-                            ParseModelShape(manifest.config_json, absl::StrCat(model_path, "/config.json")));
-  const nlohmann::json config = nlohmann::json::parse(manifest.config_json, nullptr, /*allow_exceptions=*/false);
-  const bool quantized = config.contains("quantization_config") && !config["quantization_config"].is_null();
+  BITSWEEP_ASSIGN_OR_RETURN(
+      leaf.shape, ParseModelShape(manifest.config_json, absl::StrCat(model_path, "/config.json")));
+  const nlohmann::json config =
+      nlohmann::json::parse(manifest.config_json, nullptr, /*allow_exceptions=*/false);
+  const bool quantized =
+      config.contains("quantization_config") && !config["quantization_config"].is_null();
   const StageKey inspect = InspectStage(model_path, options).key;
   SweepPlan plan;
   ChainBuilder chains(spec, files, spec.numerics.value_or(options.numerics), plan);
@@ -123,7 +138,8 @@ absl::StatusOr<SweepPlan> PlanModel(const SweepSpec& spec,
 
 absl::StatusOr<ModelManifest> ParseModelManifest(std::string_view manifest_json) {
   constexpr std::size_t kDigestDigits = 64;
-  const nlohmann::json json = nlohmann::json::parse(manifest_json, nullptr, /*allow_exceptions=*/false);
+  const nlohmann::json json =
+      nlohmann::json::parse(manifest_json, nullptr, /*allow_exceptions=*/false);
   if (!json.is_object()) {
     return absl::InvalidArgumentError("manifest.json: not a JSON object");
   }
@@ -133,7 +149,8 @@ absl::StatusOr<ModelManifest> ParseModelManifest(std::string_view manifest_json)
   };
   for (const char* key : {"parameters", "bytes"}) {
     if (!has(key, is_count)) {
-      return absl::InvalidArgumentError(absl::StrCat("manifest.json: ", key, ": a count is needed"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("manifest.json: ", key, ": a count is needed"));
     }
   }
   if (!has("digest", [](const nlohmann::json& value) {
@@ -144,7 +161,9 @@ absl::StatusOr<ModelManifest> ParseModelManifest(std::string_view manifest_json)
   if (!has("config", [](const nlohmann::json& value) { return value.is_object(); })) {
     return absl::InvalidArgumentError("manifest.json: config: an object is needed");
   }
-  return ModelManifest{json["digest"].get<std::string>(), json["config"].dump(), json["parameters"].get<std::int64_t>(),
+  return ModelManifest{json["digest"].get<std::string>(),
+                       json["config"].dump(),
+                       json["parameters"].get<std::int64_t>(),
                        json["bytes"].get<std::int64_t>()};
 }
 

@@ -1,9 +1,9 @@
 // What `bitsweep plan` says: counts and sizes, on names where files are absent.
 #include <algorithm>
+#include <fmt/format.h>
 
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_join.h>
-#include <fmt/format.h>
 
 #include "coordinator/study/cells.h"
 #include "coordinator/study/chain.h"
@@ -18,7 +18,8 @@ constexpr double kMegabyte = 1e6;
 /// A readable size with its unit: decimal, as the study prints.
 std::string SizeText(std::int64_t bytes) {
   const auto value = static_cast<double>(bytes);
-  return value >= kGigabyte ? fmt::format("{:.2f} GB", value / kGigabyte) : fmt::format("{:.2f} MB", value / kMegabyte);
+  return value >= kGigabyte ? fmt::format("{:.2f} GB", value / kGigabyte)
+                            : fmt::format("{:.2f} MB", value / kMegabyte);
 }
 
 /// 364320 -> "364,320".
@@ -52,9 +53,14 @@ void CountCompletions(const SweepSpec& spec,
         completions += std::int64_t{*problems} * benchmark.sampling.samples * cells;
       } else if (cells > 0) {
         known = false;
-        counts.notes.push_back(absl::StrCat("The problems of benchmark '", benchmark.name, "' (", file.language,
-                                            ") are not known: '", file.path,
-                                            "' was not read and `problems` does not declare them."));
+        counts.notes.push_back(
+            absl::StrCat("The problems of benchmark '",
+                         benchmark.name,
+                         "' (",
+                         file.language,
+                         ") are not known: '",
+                         file.path,
+                         "' was not read and `problems` does not declare them."));
       }
     }
   }
@@ -70,11 +76,14 @@ PlanCounts CountPlan(const SweepSpec& spec, const FileFactsByPath& files) {
   const std::vector<GridCell> grid = ExpandGrid(spec);
   const std::vector<VariantCoordinates> variants = GridVariants(grid);
   counts.variants = static_cast<int>(variants.size());
-  counts.baselines = static_cast<int>(std::count_if(
-      variants.begin(), variants.end(), [](const VariantCoordinates& variant) { return variant.precision == kFp16; }));
+  counts.baselines = static_cast<int>(
+      std::count_if(variants.begin(), variants.end(), [](const VariantCoordinates& variant) {
+        return variant.precision == kFp16;
+      }));
   counts.cells = static_cast<int>(grid.size());
   CountCompletions(spec, files, grid, counts);
-  // The same builder as for real keys, so that what is shared is counted once here exactly where it is there.
+  // The same builder as for real keys, so that what is shared is counted once here exactly where it
+  // is there.
   SweepPlan plan;
   ChainBuilder chains(spec, files, spec.numerics.value_or(Numerics{}), plan);
   std::set<std::string> paths;
@@ -82,7 +91,8 @@ PlanCounts CountPlan(const SweepSpec& spec, const FileFactsByPath& files) {
     const ModelSpec& model = *spec.FindModel(cell.at.variant.model);
     paths.insert(model.path);
     CellDefinition ignored;
-    chains.Complete({model.path, absl::StrCat("path:", model.path), 0, std::nullopt}, cell.at, ignored);
+    chains.Complete(
+        {model.path, absl::StrCat("path:", model.path), 0, std::nullopt}, cell.at, ignored);
   }
   for (const StageKind kind : kStageKinds) {
     counts.stages[kind] = 0;
@@ -94,7 +104,8 @@ PlanCounts CountPlan(const SweepSpec& spec, const FileFactsByPath& files) {
   return counts;
 }
 
-std::vector<CheckpointPrediction> PredictCheckpoints(const SweepSpec& spec, const ShapesByModel& shapes) {
+std::vector<CheckpointPrediction> PredictCheckpoints(const SweepSpec& spec,
+                                                     const ShapesByModel& shapes) {
   std::vector<CheckpointPrediction> out;
   for (const VariantCoordinates& variant : GridVariants(ExpandGrid(spec))) {
     const PrecisionSpec* precision = spec.FindPrecision(variant.precision);
@@ -102,18 +113,29 @@ std::vector<CheckpointPrediction> PredictCheckpoints(const SweepSpec& spec, cons
       continue;
     }
     const auto given = shapes.find(variant.model);
-    std::optional<ModelShape> shape = given == shapes.end() ? NamedShape(variant.model) : given->second;
+    std::optional<ModelShape> shape =
+        given == shapes.end() ? NamedShape(variant.model) : given->second;
     if (!shape) {
       shape = NamedShape(spec.FindModel(variant.model)->path);
     }
     if (!shape || !CheckGroups(*shape, *precision).ok()) {
       continue;
     }
-    CheckpointPrediction prediction{"", variant.model, variant.precision, variant.calibration, variant.finetuned,
-                                    variant.seed, PredictCheckpoint(*shape, *precision)};
-    prediction.variant = absl::StrCat(variant.model, "-", variant.precision, "-", variant.calibration,
-                                      variant.finetuned == kNone ? "" : absl::StrCat("-", variant.finetuned),
-                                      spec.seeds.size() > 1 ? absl::StrCat("-seed", variant.seed) : "");
+    CheckpointPrediction prediction{"",
+                                    variant.model,
+                                    variant.precision,
+                                    variant.calibration,
+                                    variant.finetuned,
+                                    variant.seed,
+                                    PredictCheckpoint(*shape, *precision)};
+    prediction.variant =
+        absl::StrCat(variant.model,
+                     "-",
+                     variant.precision,
+                     "-",
+                     variant.calibration,
+                     variant.finetuned == kNone ? "" : absl::StrCat("-", variant.finetuned),
+                     spec.seeds.size() > 1 ? absl::StrCat("-seed", variant.seed) : "");
     out.push_back(std::move(prediction));
   }
   return out;
@@ -138,8 +160,10 @@ void NoteSizes(const SweepSpec& spec,
     }
   }
   if (!without.empty()) {
-    counts.notes.push_back(absl::StrCat("No size is predicted for ", absl::StrJoin(without, ", "),
-                                        ": the model's config.json was not read or does not fit the precision."));
+    counts.notes.push_back(
+        absl::StrCat("No size is predicted for ",
+                     absl::StrJoin(without, ", "),
+                     ": the model's config.json was not read or does not fit the precision."));
   }
 }
 
@@ -153,7 +177,8 @@ nlohmann::json PlanJson(const SweepSpec& spec,
   const std::vector<CheckpointPrediction> predictions = PredictCheckpoints(spec, shapes);
   NoteSizes(spec, predictions, counts);
   nlohmann::json stages = nlohmann::json::object();
-  for (const StageKind kind : {StageKind::kQuantize, StageKind::kFinetune, StageKind::kGenerate, StageKind::kGrade}) {
+  for (const StageKind kind :
+       {StageKind::kQuantize, StageKind::kFinetune, StageKind::kGenerate, StageKind::kGrade}) {
     stages[std::string(ToString(kind))] = counts.stages[kind];
   }
   nlohmann::json checkpoints = nlohmann::json::array();
@@ -166,14 +191,15 @@ nlohmann::json PlanJson(const SweepSpec& spec,
                            {"seed", checkpoint.seed},
                            {"predicted_bytes", checkpoint.size.stored_bytes},
                            {"packed_bytes", checkpoint.size.packed_bytes},
-                           {"effective_bits", checkpoint.size.stored_effective_bits},
-                           {"packed_effective_bits", checkpoint.size.packed_effective_bits}});
+                           {"effective_bits", checkpoint.size.packed_effective_bits},
+                           {"stored_effective_bits", checkpoint.size.stored_effective_bits}});
   }
   return {{"name", spec.name},
           {"variants", counts.variants},
           {"baselines", counts.baselines},
           {"cells", counts.cells},
-          {"completions", counts.completions ? nlohmann::json(*counts.completions) : nlohmann::json(nullptr)},
+          {"completions",
+           counts.completions ? nlohmann::json(*counts.completions) : nlohmann::json(nullptr)},
           {"stages", std::move(stages)},
           {"inspect", counts.stages[StageKind::kInspect]},
           {"cached", cached.value_or(0)},
@@ -189,29 +215,48 @@ std::string PlanText(const SweepSpec& spec,
   PlanCounts counts = CountPlan(spec, files);
   const std::vector<CheckpointPrediction> predictions = PredictCheckpoints(spec, shapes);
   NoteSizes(spec, predictions, counts);
-  std::string text = fmt::format("sweep        {}\nvariants     {} ({} of them fp16)\ncells        {}\ncompletions  {}\n",
-                                 spec.name, counts.variants, counts.baselines, counts.cells,
-                                 counts.completions ? Grouped(*counts.completions) : "not known");
+  std::string text = fmt::format(
+      "sweep        {}\nvariants     {} ({} of them fp16)\ncells        {}\ncompletions  {}\n",
+      spec.name,
+      counts.variants,
+      counts.baselines,
+      counts.cells,
+      counts.completions ? Grouped(*counts.completions) : "not known");
   std::vector<std::string> stages;
   for (const StageKind kind : kStageKinds) {
     if (counts.stages[kind] > 0) {
       stages.push_back(absl::StrCat(counts.stages[kind], " ", std::string(ToString(kind))));
     }
   }
-  absl::StrAppend(&text, "stages       ", absl::StrJoin(stages, ", "), "\n", "cached       ",
-                  cached ? std::to_string(*cached) : "not known", "\n");
+  absl::StrAppend(&text,
+                  "stages       ",
+                  absl::StrJoin(stages, ", "),
+                  "\n",
+                  "cached       ",
+                  cached ? std::to_string(*cached) : "not known",
+                  "\n");
   if (!predictions.empty()) {
     std::size_t width = 10;
     for (const CheckpointPrediction& checkpoint : predictions) {
       width = std::max(width, checkpoint.variant.size());
     }
-    text += fmt::format("\n{:<{}}  {:>10}  {:>10}  {:>11}\n", "checkpoint", width, "as stored", "packed", "bits/weight");
+    text += fmt::format("\n{:<{}}  {:>10}  {:>10}  {:>11}\n",
+                        "checkpoint",
+                        width,
+                        "as stored",
+                        "packed",
+                        "bits/weight");
     for (const CheckpointPrediction& checkpoint : predictions) {
-      text += fmt::format("{:<{}}  {:>10}  {:>10}  {:>11.2f}\n", checkpoint.variant, width,
-                          SizeText(checkpoint.size.stored_bytes), SizeText(checkpoint.size.packed_bytes),
-                          checkpoint.size.stored_effective_bits);
+      text += fmt::format("{:<{}}  {:>10}  {:>10}  {:>11.2f}\n",
+                          checkpoint.variant,
+                          width,
+                          SizeText(checkpoint.size.stored_bytes),
+                          SizeText(checkpoint.size.packed_bytes),
+                          checkpoint.size.packed_effective_bits);
     }
-    text += "predicted from the model's shapes; GB = 10^9 bytes, MB = 10^6 bytes; bits/weight: quantized linears as stored\n";
+    text +=
+        "predicted from the model's shapes; GB = 10^9 bytes, MB = 10^6 bytes; bits/weight: "
+        "quantized linears, codes packed\n";
   }
   for (const std::string& note : counts.notes) {
     absl::StrAppend(&text, "note: ", note, "\n");

@@ -1,10 +1,10 @@
 #include "coordinator/study/sizes.h"
 
 #include <array>
+#include <nlohmann/json.hpp>
 
 #include <absl/strings/ascii.h>
 #include <absl/strings/str_cat.h>
-#include <nlohmann/json.hpp>
 
 namespace bitsweep {
 namespace {
@@ -28,10 +28,14 @@ constexpr std::array kNamedModels = {
     NamedModel{"deepseek-coder-33b-base", {7168, 19200, 62, 32256, 56, 8, 128, false}},
 };
 
-/// Bits of everything that belongs to the quantized linears of one checkpoint, `code_bits` for each code.
-std::int64_t QuantizedBits(const ModelShape& shape, const PrecisionSpec& precision, std::int64_t code_bits) {
-  const std::int64_t codebook_bytes =
-      precision.codebooks * (std::int64_t{1} << precision.codebook_bits) * precision.group_size * kFloat16Bytes;
+/// Bits of everything that belongs to the quantized linears of one checkpoint, `code_bits` for each
+/// code.
+std::int64_t QuantizedBits(const ModelShape& shape,
+                           const PrecisionSpec& precision,
+                           std::int64_t code_bits) {
+  const std::int64_t codebook_bytes = precision.codebooks *
+                                      (std::int64_t{1} << precision.codebook_bits) *
+                                      precision.group_size * kFloat16Bytes;
   std::int64_t bits = 0;
   for (const LinearShape& linear : BlockLinears(shape)) {
     bits += linear.out * linear.in / precision.group_size * precision.codebooks * code_bits;
@@ -56,8 +60,10 @@ std::int64_t OtherParameters(const ModelShape& shape) {
 
 }  // namespace
 
-absl::StatusOr<ModelShape> ParseModelShape(std::string_view config_json, const std::string& origin) {
-  const nlohmann::json config = nlohmann::json::parse(config_json, nullptr, /*allow_exceptions=*/false);
+absl::StatusOr<ModelShape> ParseModelShape(std::string_view config_json,
+                                           const std::string& origin) {
+  const nlohmann::json config =
+      nlohmann::json::parse(config_json, nullptr, /*allow_exceptions=*/false);
   if (!config.is_object()) {
     return absl::InvalidArgumentError(absl::StrCat(origin, ": not a JSON object"));
   }
@@ -65,8 +71,8 @@ absl::StatusOr<ModelShape> ParseModelShape(std::string_view config_json, const s
                                ? config["model_type"].get<std::string>()
                                : "llama";
   if (type != "llama") {
-    return absl::InvalidArgumentError(
-        absl::StrCat(origin, ": model_type: found '", type, "'; allowed: llama (LlamaForCausalLM)"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        origin, ": model_type: found '", type, "'; allowed: llama (LlamaForCausalLM)"));
   }
   absl::Status status;
   const auto read = [&](const char* key, std::int64_t fallback) -> std::int64_t {
@@ -77,10 +83,16 @@ absl::StatusOr<ModelShape> ParseModelShape(std::string_view config_json, const s
       return fallback;
     }
     const nlohmann::json& value = config[key];
-    if (!value.is_number_integer() || value.get<std::int64_t>() < 1 || value.get<std::int64_t>() > kDimensionMax) {
+    if (!value.is_number_integer() || value.get<std::int64_t>() < 1 ||
+        value.get<std::int64_t>() > kDimensionMax) {
       if (status.ok()) {
-        status = absl::InvalidArgumentError(absl::StrCat(origin, ": ", key, ": found ", value.dump(),
-                                                         "; allowed: an integer from 1 to ", kDimensionMax));
+        status = absl::InvalidArgumentError(absl::StrCat(origin,
+                                                         ": ",
+                                                         key,
+                                                         ": found ",
+                                                         value.dump(),
+                                                         "; allowed: an integer from 1 to ",
+                                                         kDimensionMax));
       }
       return 1;
     }
@@ -94,7 +106,8 @@ absl::StatusOr<ModelShape> ParseModelShape(std::string_view config_json, const s
   shape.heads = read("num_attention_heads", 0);
   shape.kv_heads = read("num_key_value_heads", shape.heads);
   shape.head_dim = shape.heads > 0 ? read("head_dim", shape.hidden / shape.heads) : 0;
-  shape.tied_embeddings = config.value("tie_word_embeddings", nlohmann::json(false)) == nlohmann::json(true);
+  shape.tied_embeddings =
+      config.value("tie_word_embeddings", nlohmann::json(false)) == nlohmann::json(true);
   if (!status.ok()) {
     return status;
   }
@@ -103,7 +116,8 @@ absl::StatusOr<ModelShape> ParseModelShape(std::string_view config_json, const s
 
 std::optional<ModelShape> NamedShape(std::string_view id) {
   const std::size_t slash = id.rfind('/');
-  const std::string name = absl::AsciiStrToLower(std::string(slash == std::string_view::npos ? id : id.substr(slash + 1)));
+  const std::string name = absl::AsciiStrToLower(
+      std::string(slash == std::string_view::npos ? id : id.substr(slash + 1)));
   for (const NamedModel& model : kNamedModels) {
     if (model.name == name) {
       return model.shape;
@@ -115,15 +129,22 @@ std::optional<ModelShape> NamedShape(std::string_view id) {
 std::vector<LinearShape> BlockLinears(const ModelShape& shape) {
   const std::int64_t queries = shape.heads * shape.head_dim;
   const std::int64_t keys = shape.kv_heads * shape.head_dim;
-  return {{"q_proj", queries, shape.hidden},           {"k_proj", keys, shape.hidden},
-          {"v_proj", keys, shape.hidden},              {"o_proj", shape.hidden, queries},
-          {"gate_proj", shape.intermediate, shape.hidden}, {"up_proj", shape.intermediate, shape.hidden},
+  return {{"q_proj", queries, shape.hidden},
+          {"k_proj", keys, shape.hidden},
+          {"v_proj", keys, shape.hidden},
+          {"o_proj", shape.hidden, queries},
+          {"gate_proj", shape.intermediate, shape.hidden},
+          {"up_proj", shape.intermediate, shape.hidden},
           {"down_proj", shape.hidden, shape.intermediate}};
 }
 
-std::int64_t ParameterCount(const ModelShape& shape) { return LinearParameters(shape) + OtherParameters(shape); }
+std::int64_t ParameterCount(const ModelShape& shape) {
+  return LinearParameters(shape) + OtherParameters(shape);
+}
 
-std::int64_t Fp16Bytes(const ModelShape& shape) { return kFloat16Bytes * ParameterCount(shape); }
+std::int64_t Fp16Bytes(const ModelShape& shape) {
+  return kFloat16Bytes * ParameterCount(shape);
+}
 
 CheckpointSize PredictCheckpoint(const ModelShape& shape, const PrecisionSpec& precision) {
   const std::int64_t stored_code_bits = precision.codebook_bits <= 8 ? 8 : 16;
@@ -142,8 +163,13 @@ CheckpointSize PredictCheckpoint(const ModelShape& shape, const PrecisionSpec& p
 absl::Status CheckGroups(const ModelShape& shape, const PrecisionSpec& precision) {
   for (const LinearShape& linear : BlockLinears(shape)) {
     if (linear.in % precision.group_size != 0) {
-      return absl::InvalidArgumentError(absl::StrCat("precision '", precision.label, "': group_size ", precision.group_size,
-                                                     " does not divide the ", linear.in, " input features of ",
+      return absl::InvalidArgumentError(absl::StrCat("precision '",
+                                                     precision.label,
+                                                     "': group_size ",
+                                                     precision.group_size,
+                                                     " does not divide the ",
+                                                     linear.in,
+                                                     " input features of ",
                                                      std::string(linear.name)));
     }
   }

@@ -17,9 +17,11 @@ constexpr std::array<std::pair<QuestionKind, std::string_view>, 4> kQuestionKind
 }};
 
 template <typename Entry>
-const Entry* Find(const std::vector<Entry>& entries, std::string Entry::*name, std::string_view wanted) {
-  const auto found =
-      std::find_if(entries.begin(), entries.end(), [&](const Entry& entry) { return entry.*name == wanted; });
+const Entry* Find(const std::vector<Entry>& entries,
+                  std::string Entry::*name,
+                  std::string_view wanted) {
+  const auto found = std::find_if(
+      entries.begin(), entries.end(), [&](const Entry& entry) { return entry.*name == wanted; });
   return found == entries.end() ? nullptr : &*found;
 }
 
@@ -43,7 +45,9 @@ std::optional<QuestionKind> ParseQuestionKind(std::string_view name) {
   return std::nullopt;
 }
 
-const ModelSpec* SweepSpec::FindModel(std::string_view id) const { return Find(models, &ModelSpec::id, id); }
+const ModelSpec* SweepSpec::FindModel(std::string_view id) const {
+  return Find(models, &ModelSpec::id, id);
+}
 const PrecisionSpec* SweepSpec::FindPrecision(std::string_view label) const {
   return Find(precisions, &PrecisionSpec::label, label);
 }
@@ -65,12 +69,17 @@ std::vector<ReferencedFile> ReferencedFiles(const SweepSpec& spec) {
   const auto place = [&](int line) { return absl::StrCat(spec.file_name, ":", line); };
   for (const CalibrationSpec& calibration : spec.calibrations) {
     for (const CalibrationPart& part : calibration.parts) {
-      files.push_back({part.path, ReferencedFile::Role::kCalibration, calibration.name, "", place(part.line)});
+      files.push_back(
+          {part.path, ReferencedFile::Role::kCalibration, calibration.name, "", place(part.line)});
     }
   }
   for (const BenchmarkSpec& benchmark : spec.benchmarks) {
     for (const BenchmarkFileSpec& file : benchmark.files) {
-      files.push_back({file.path, ReferencedFile::Role::kBenchmark, benchmark.name, file.language, place(file.line)});
+      files.push_back({file.path,
+                       ReferencedFile::Role::kBenchmark,
+                       benchmark.name,
+                       file.language,
+                       place(file.line)});
     }
   }
   return files;

@@ -1,17 +1,17 @@
-// The sweep file as values: what a user wants measured. ParseSweep reads YAML or JSON, checks everything that can be
-// checked without the files it names, and reports every mistake with file and line, so that nothing is half-submitted.
-// Plain values and free functions: any thread.
+// The sweep file as values: what a user wants measured. ParseSweep reads YAML or JSON, checks
+// everything that can be checked without the files it names, and reports every mistake with file
+// and line, so that nothing is half-submitted. Plain values and free functions: any thread.
 #pragma once
 
 #include <cstdint>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include <absl/status/statusor.h>
-#include <nlohmann/json.hpp>
 
 namespace bitsweep {
 
@@ -31,18 +31,19 @@ struct PrecisionSpec {
   std::string method = "aqlm";
   int codebooks = 1;
   int codebook_bits = 8;
-  int group_size = 8;                                    // Input features of one group; 4, 8, 16 or 32.
-  nlohmann::json options = nlohmann::json::object();     // Handed to the method as written; part of the key.
-  std::optional<std::uint64_t> seed;                     // Instead of the one derived from the sweep's seed.
+  int group_size = 8;  // Input features of one group; 4, 8, 16 or 32.
+  nlohmann::json options =
+      nlohmann::json::object();       // Handed to the method as written; part of the key.
+  std::optional<std::uint64_t> seed;  // Instead of the one derived from the sweep's seed.
   int line = 0;
 };
 
 /// One text file of a calibration mixture.
 struct CalibrationPart {
-  std::string path;                // As written in the sweep file.
+  std::string path;  // As written in the sweep file.
   std::int64_t sequences = 0;
-  std::string window = "pack";     // "random", "first" or "pack"
-  std::int64_t min_tokens = 0;     // Documents below it are passed over; 0: the window's own rule.
+  std::string window = "pack";  // "random", "first" or "pack"
+  std::int64_t min_tokens = 0;  // Documents below it are passed over; 0: the window's own rule.
   int line = 0;
 };
 
@@ -51,6 +52,7 @@ struct CalibrationSpec {
   std::vector<CalibrationPart> parts;  // At least one.
   std::int64_t validation = 0;         // Of all sequences, how many only validate.
   std::int64_t sequence_length = 0;    // Tokens.
+  std::optional<std::uint64_t> seed;   // Draws the windows; absent: the quantize stage's seed does.
   int line = 0;
 };
 
@@ -67,8 +69,8 @@ struct SamplingSpec {
   int samples = 20;
   double temperature = 0.2;
   double top_p = 0.95;
-  int max_tokens_total = 1024;         // Prompt and completion together.
-  std::optional<std::uint64_t> seed;   // Instead of the one derived from the sweep's seed.
+  int max_tokens_total = 1024;        // Prompt and completion together.
+  std::optional<std::uint64_t> seed;  // Instead of the one derived from the sweep's seed.
 };
 
 struct GradingSpec {
@@ -94,7 +96,8 @@ struct BenchmarkSpec {
   int line = 0;
 };
 
-/// Decides the layout and the reference row of a question's table (study: RQ1, its fine-tuning part, RQ2, RQ3).
+/// Decides the layout and the reference row of a question's table (study: RQ1, its fine-tuning
+/// part, RQ2, RQ3).
 enum class QuestionKind {
   kRq1,
   kRq1Finetune,
@@ -105,21 +108,23 @@ enum class QuestionKind {
 std::string_view ToString(QuestionKind kind);
 std::optional<QuestionKind> ParseQuestionKind(std::string_view name);
 
-/// A product of models, precisions, calibrations and finetunes over benchmarks. Every name is known to the sweep.
+/// A product of models, precisions, calibrations and finetunes over benchmarks. Every name is known
+/// to the sweep.
 struct QuestionSpec {
   std::string name;
   QuestionKind kind = QuestionKind::kRq1;
   std::vector<std::string> models, precisions;
-  std::vector<std::string> calibrations;  // Empty only where every precision is fp16.
-  std::vector<std::string> finetunes;     // Default {"none"}.
-  std::vector<std::string> benchmarks;    // Default: every one.
+  std::vector<std::string> calibrations;             // Empty only where every precision is fp16.
+  std::vector<std::string> finetunes;                // Default {"none"}.
+  std::vector<std::string> benchmarks;               // Default: every one.
   std::optional<std::string> reference_calibration;  // rq2 only, and always there.
   int line = 0;
 };
 
 /// A cell is excluded when every list that is not empty holds its coordinate.
 struct ExcludeRule {
-  std::vector<std::string> questions, models, precisions, calibrations, finetunes, benchmarks, languages;
+  std::vector<std::string> questions, models, precisions, calibrations, finetunes, benchmarks,
+      languages;
   int line = 0;
 };
 
@@ -158,10 +163,10 @@ struct SweepSpec {
   const QuestionSpec* FindQuestion(std::string_view question_name) const;
 };
 
-/// Reads a sweep file. `file_name` is used in messages only. `settings` (--set NAME=VALUE) override the defaults of the
-/// file's `variables:`; `${NAME}` in any value is replaced.
-/// INVALID_ARGUMENT: one line per mistake, `file:line: what was found; what is allowed; the nearest spelling`, sorted by
-/// line, at most kSweepErrorsMax of them.
+/// Reads a sweep file. `file_name` is used in messages only. `settings` (--set NAME=VALUE) override
+/// the defaults of the file's `variables:`; `${NAME}` in any value is replaced. INVALID_ARGUMENT:
+/// one line per mistake, `file:line: what was found; what is allowed; the nearest spelling`, sorted
+/// by line, at most kSweepErrorsMax of them.
 absl::StatusOr<SweepSpec> ParseSweep(std::string_view text,
                                      const std::string& file_name,
                                      const std::map<std::string, std::string>& settings = {});

@@ -1,12 +1,12 @@
 #include "coordinator/study/table_notes.h"
 
 #include <algorithm>
+#include <fmt/format.h>
 #include <set>
 
 #include <absl/strings/ascii.h>
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_join.h>
-#include <fmt/format.h>
 
 namespace bitsweep {
 namespace {
@@ -19,7 +19,10 @@ std::string ReferenceNote(const QuestionSpec& question) {
     case QuestionKind::kRq1Finetune:
       return marks + "the same precision without fine-tuning.";
     case QuestionKind::kRq2:
-      return absl::StrCat(marks, "calibration '", question.reference_calibration.value_or(""), "' at the same precision.");
+      return absl::StrCat(marks,
+                          "calibration '",
+                          question.reference_calibration.value_or(""),
+                          "' at the same precision.");
     case QuestionKind::kRq3:
       return marks + "fp16 of the same model; Dec (%): 100 x (figure - fp16) / fp16.";
   }
@@ -34,16 +37,24 @@ std::string CountNote(const Table& table, const BenchmarkSpec& benchmark) {
     for (const TableRow& row : table.rows) {
       problems = std::max(problems, row.figures[i].problems);
     }
-    parts.push_back(absl::StrCat(LanguageTitle(table.languages[i]), " ",
-                                 problems > 0 ? absl::StrCat(problems, " problems") : "problems not counted yet", " x ",
-                                 benchmark.sampling.samples, benchmark.sampling.samples == 1 ? " sample" : " samples"));
+    parts.push_back(absl::StrCat(
+        LanguageTitle(table.languages[i]),
+        " ",
+        problems > 0 ? absl::StrCat(problems, " problems") : "problems not counted yet",
+        " x ",
+        benchmark.sampling.samples,
+        benchmark.sampling.samples == 1 ? " sample" : " samples"));
   }
-  return absl::StrCat("pass@1 in percent, mean over problems, of ", benchmark.name, ": ", absl::StrJoin(parts, ", "), ".");
+  return absl::StrCat("pass@1 in percent, mean over problems, of ",
+                      benchmark.name,
+                      ": ",
+                      absl::StrJoin(parts, ", "),
+                      ".");
 }
 
-/// Bits of a weight's codes as they are stored: int8 up to 8 bits, else int16.
-double StoredCodeBits(const PrecisionSpec& precision) {
-  return precision.codebooks * (precision.codebook_bits <= 8 ? 8.0 : 16.0) / precision.group_size;
+/// Bits of a weight's codes alone: what the precision's label promises.
+double CodeBits(const PrecisionSpec& precision) {
+  return static_cast<double>(precision.codebooks) * precision.codebook_bits / precision.group_size;
 }
 
 /// Names the rows whose codebooks and scales cost more than a bit a weight on top of the codes.
@@ -52,18 +63,20 @@ std::string CodebookNote(const SweepSpec& spec, const Table& table) {
   std::vector<std::string> heavy;
   for (const TableRow& row : table.rows) {
     const PrecisionSpec* precision = spec.FindPrecision(row.precision);
-    if (precision == nullptr || !row.effective_bits || *row.effective_bits <= StoredCodeBits(*precision) + 1) {
+    if (precision == nullptr || !row.effective_bits ||
+        *row.effective_bits <= CodeBits(*precision) + 1) {
       continue;
     }
     const std::string name = absl::StrCat(row.model, " ", row.precision);
     if (known.insert(name).second) {
-      heavy.push_back(fmt::format("{} costs {:.2f} (codes alone {:.2f})", name, *row.effective_bits,
-                                  StoredCodeBits(*precision)));
+      heavy.push_back(fmt::format(
+          "{} costs {:.2f} (codes alone {:.2f})", name, *row.effective_bits, CodeBits(*precision)));
     }
   }
   return heavy.empty() ? ""
                        : absl::StrCat("Codebooks weigh a lot in small matrices, in bits a weight: ",
-                                      absl::StrJoin(heavy, ", "), ".");
+                                      absl::StrJoin(heavy, ", "),
+                                      ".");
 }
 
 std::string WitnessNote(const Table& table) {
@@ -74,9 +87,12 @@ std::string WitnessNote(const Table& table) {
       verdicts += std::int64_t{figure.problems} * figure.samples * figure.seeds_done;
     }
   }
-  return weak == 0 ? ""
-                   : absl::StrCat(weak, " of ", verdicts,
-                                  " verdicts have a weak witness: program and tests ran in one process.");
+  return weak == 0
+             ? ""
+             : absl::StrCat(weak,
+                            " of ",
+                            verdicts,
+                            " verdicts have a weak witness: program and tests ran in one process.");
 }
 
 std::string UnfinishedNote(const Table& table) {
@@ -98,7 +114,8 @@ SizeUnit UnitOf(const Table& table) {
   for (const TableRow& row : table.rows) {
     largest = std::max(largest, row.size_bytes.value_or(0));
   }
-  return static_cast<double>(largest) >= kGigabyte ? SizeUnit{"GB", kGigabyte} : SizeUnit{"MB", 1e6};
+  return static_cast<double>(largest) >= kGigabyte ? SizeUnit{"GB", kGigabyte}
+                                                   : SizeUnit{"MB", 1e6};
 }
 
 std::string LanguageTitle(const std::string& language) {
@@ -109,15 +126,22 @@ std::string LanguageTitle(const std::string& language) {
   return title;
 }
 
-std::vector<std::string> TableNotes(const SweepSpec& spec, const QuestionSpec& question, const Table& table) {
-  std::vector<std::string> notes = {CountNote(table, *spec.FindBenchmark(table.benchmark)), ReferenceNote(question)};
+std::vector<std::string> TableNotes(const SweepSpec& spec,
+                                    const QuestionSpec& question,
+                                    const Table& table) {
+  std::vector<std::string> notes = {CountNote(table, *spec.FindBenchmark(table.benchmark)),
+                                    ReferenceNote(question)};
   if (spec.seeds.size() > 1) {
-    notes.push_back(absl::StrCat("Mean \u00b1 sample standard deviation over ", spec.seeds.size(), " seeds."));
+    notes.push_back(
+        absl::StrCat("Mean \u00b1 sample standard deviation over ", spec.seeds.size(), " seeds."));
   }
   const SizeUnit unit = UnitOf(table);
-  notes.push_back(absl::StrCat("Size: weights as stored, ", std::string(unit.name), " = 10^",
+  notes.push_back(absl::StrCat("Size: weights as stored, ",
+                               std::string(unit.name),
+                               " = 10^",
                                unit.bytes > 1e8 ? "9" : "6",
-                               " bytes. Bits: bits a weight of the quantized linears, measured from the file (codes, "
+                               " bytes. Bits: effective bits a weight of the quantized linears, "
+                               "measured from the file (codes packed, "
                                "codebooks, scales); fp16 has 16."));
   for (std::string note : {CodebookNote(spec, table), WitnessNote(table), UnfinishedNote(table)}) {
     if (!note.empty()) {

@@ -1,5 +1,5 @@
-// The footers of a table: units, what the marks compare with, what the figures rest on. Internal to this room.
-// Pure free functions: any thread.
+// The footers of a table: units, what the marks compare with, what the figures rest on. Internal to
+// this room. Pure free functions: any thread.
 #pragma once
 
 #include <string>
@@ -14,7 +14,8 @@ namespace bitsweep {
 // The state of a figure that the sweep file excludes; such a cell does not exist.
 inline constexpr std::string_view kExcludedState = "excluded";
 
-/// The unit that all sizes of a table are shown in: "GB" (10^9 bytes) when the largest has one, else "MB" (10^6 bytes).
+/// The unit that all sizes of a table are shown in: "GB" (10^9 bytes) when the largest has one,
+/// else "MB" (10^6 bytes).
 struct SizeUnit {
   std::string_view name;
   double bytes;
@@ -25,6 +26,8 @@ SizeUnit UnitOf(const Table& table);
 std::string LanguageTitle(const std::string& language);
 
 /// REQUIRES: the rows of `table` are complete.
-std::vector<std::string> TableNotes(const SweepSpec& spec, const QuestionSpec& question, const Table& table);
+std::vector<std::string> TableNotes(const SweepSpec& spec,
+                                    const QuestionSpec& question,
+                                    const Table& table);
 
 }  // namespace bitsweep

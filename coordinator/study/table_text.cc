@@ -1,11 +1,11 @@
 // A Table as Markdown and as CSV. Further formats render the same value.
 #include <algorithm>
 #include <cmath>
+#include <fmt/format.h>
 #include <set>
 
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_join.h>
-#include <fmt/format.h>
 
 #include "coordinator/study/table_notes.h"
 #include "coordinator/study/tables.h"
@@ -46,19 +46,23 @@ std::string FigureText(const TableFigure& figure) {
     absl::StrAppend(&text, " \u00b1 ", OneDecimal(100 * *figure.spread));
   }
   if (figure.difference) {
-    // Sums of fractions such as 1/60 differ in the last bits where the counts of passes are the same.
+    // Sums of fractions such as 1/60 differ in the last bits where the counts of passes are the
+    // same.
     constexpr double kRoundingNoise = 1e-12;
     const double difference = *figure.difference;
-    absl::StrAppend(&text, difference > kRoundingNoise    ? " \u25b2"
-                           : difference < -kRoundingNoise ? " \u25bc"
-                                                          : " =");
+    absl::StrAppend(&text,
+                    difference > kRoundingNoise    ? " \u25b2"
+                    : difference < -kRoundingNoise ? " \u25bc"
+                                                   : " =");
   }
   return text;
 }
 
 std::string DecText(const TableFigure& figure) {
-  return figure.dec_percent ? fmt::format("{}{}", *figure.dec_percent > 0.05 ? "+" : "", OneDecimal(*figure.dec_percent))
-                            : "---";
+  return figure.dec_percent
+             ? fmt::format(
+                   "{}{}", *figure.dec_percent > 0.05 ? "+" : "", OneDecimal(*figure.dec_percent))
+             : "---";
 }
 
 std::string PrecisionText(const TableRow& row) {
@@ -86,8 +90,9 @@ bool FamiliesNameModels(const Table& table) {
 
 /// Columns of a terminal; our text has no wide or combining characters.
 std::size_t Width(const std::string& text) {
-  return static_cast<std::size_t>(
-      std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
+  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) {
+    return (static_cast<unsigned char>(c) & 0xC0) != 0x80;
+  }));
 }
 
 struct Grid {
@@ -121,11 +126,14 @@ Grid MakeGrid(const Table& table) {
     }
   }
   for (const TableRow& row : table.rows) {
-    std::vector<std::string> cells = {by_family ? row.family : row.model, ParamsText(row), PrecisionText(row)};
+    std::vector<std::string> cells = {
+        by_family ? row.family : row.model, ParamsText(row), PrecisionText(row)};
     if (calibrations) {
       cells.push_back(row.calibration == kNone ? "-" : row.calibration);
     }
-    cells.push_back(row.size_bytes ? fmt::format("{:.2f}", static_cast<double>(*row.size_bytes) / unit.bytes) : "-");
+    cells.push_back(row.size_bytes
+                        ? fmt::format("{:.2f}", static_cast<double>(*row.size_bytes) / unit.bytes)
+                        : "-");
     cells.push_back(row.effective_bits ? fmt::format("{:.2f}", *row.effective_bits) : "-");
     for (const TableFigure& figure : row.figures) {
       cells.push_back(FigureText(figure));
@@ -152,7 +160,7 @@ std::string MarkdownLine(const std::vector<std::string>& cells,
 /// A pipe in a name would end the cell.
 std::string EscapePipes(std::string text) {
   for (std::size_t at = text.find('|'); at != std::string::npos; at = text.find('|', at + 2)) {
-    text.insert(at, "\\");
+    text.insert(at, 1, '\\');
   }
   return text;
 }
@@ -187,11 +195,13 @@ std::string RenderMarkdown(const Table& table) {
       widths[i] = std::max(widths[i], Width(row[i]));
     }
   }
-  std::string text = absl::StrCat("## ", table.question, " on ", table.benchmark, ": ", TitleOf(table), "\n\n");
+  std::string text =
+      absl::StrCat("## ", table.question, " on ", table.benchmark, ": ", TitleOf(table), "\n\n");
   text += MarkdownLine(grid.head, widths, grid.right);
   std::vector<std::string> rules;
   for (std::size_t i = 0; i < widths.size(); ++i) {
-    rules.push_back(grid.right[i] ? std::string(widths[i] - 1, '-') + ":" : std::string(widths[i], '-'));
+    rules.push_back(grid.right[i] ? std::string(widths[i] - 1, '-') + ":"
+                                  : std::string(widths[i], '-'));
   }
   text += MarkdownLine(rules, widths, grid.right);
   for (const std::vector<std::string>& row : grid.rows) {
@@ -205,25 +215,55 @@ std::string RenderMarkdown(const Table& table) {
 }
 
 std::string RenderCsv(const Table& table) {
-  std::vector<std::string> head = {"question",  "kind",        "benchmark", "model",      "family",     "params",
-                                   "precision", "calibration", "finetuned", "parameters", "size_bytes", "effective_bits"};
+  std::vector<std::string> head = {"question",
+                                   "kind",
+                                   "benchmark",
+                                   "model",
+                                   "family",
+                                   "params",
+                                   "precision",
+                                   "calibration",
+                                   "finetuned",
+                                   "parameters",
+                                   "size_bytes",
+                                   "effective_bits"};
   for (const std::string& language : table.languages) {
-    for (const char* column : {"pass_at_1", "state", "spread", "difference", "dec_percent", "problems", "samples",
-                               "seeds", "weak_witnesses"}) {
+    for (const char* column : {"pass_at_1",
+                               "state",
+                               "spread",
+                               "difference",
+                               "dec_percent",
+                               "problems",
+                               "samples",
+                               "seeds",
+                               "weak_witnesses"}) {
       head.push_back(absl::StrCat(language, "_", column));
     }
   }
   std::string text = absl::StrCat(absl::StrJoin(head, ","), "\n");
   for (const TableRow& row : table.rows) {
-    std::vector<std::string> cells = {table.question, std::string(ToString(table.kind)), table.benchmark, row.model,
-                                      row.family, row.params, row.precision, row.calibration, row.finetuned,
-                                      NumberOrEmpty(row.parameters), NumberOrEmpty(row.size_bytes),
+    std::vector<std::string> cells = {table.question,
+                                      std::string(ToString(table.kind)),
+                                      table.benchmark,
+                                      row.model,
+                                      row.family,
+                                      row.params,
+                                      row.precision,
+                                      row.calibration,
+                                      row.finetuned,
+                                      NumberOrEmpty(row.parameters),
+                                      NumberOrEmpty(row.size_bytes),
                                       NumberOrEmpty(row.effective_bits)};
     for (const TableFigure& figure : row.figures) {
-      for (const std::string& cell :
-           {NumberOrEmpty(figure.pass_at_1), figure.state, NumberOrEmpty(figure.spread),
-            NumberOrEmpty(figure.difference), NumberOrEmpty(figure.dec_percent), std::to_string(figure.problems),
-            std::to_string(figure.samples), std::to_string(figure.seeds), std::to_string(figure.weak_witnesses)}) {
+      for (const std::string& cell : {NumberOrEmpty(figure.pass_at_1),
+                                      figure.state,
+                                      NumberOrEmpty(figure.spread),
+                                      NumberOrEmpty(figure.difference),
+                                      NumberOrEmpty(figure.dec_percent),
+                                      std::to_string(figure.problems),
+                                      std::to_string(figure.samples),
+                                      std::to_string(figure.seeds),
+                                      std::to_string(figure.weak_witnesses)}) {
         cells.push_back(cell);
       }
     }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <fmt/format.h>
 #include <map>
 #include <set>
 #include <tuple>
@@ -10,11 +11,11 @@
 #include <absl/strings/numbers.h>
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_join.h>
-#include <fmt/format.h>
 
 #include "coordinator/study/cells.h"
 #include "coordinator/study/nearest.h"
 #include "coordinator/study/table_notes.h"
+
 #include "proto/base/status_macros.h"
 
 namespace bitsweep {
@@ -111,8 +112,10 @@ TableFigure Aggregate(const SweepSpec& spec, const ResultIndex& index, CellCoord
   return figure;
 }
 
-/// What `variant` is compared with (study, section 1); nullopt for the rows that others are compared with.
-std::optional<VariantCoordinates> ReferenceOf(const QuestionSpec& question, const VariantCoordinates& variant) {
+/// What `variant` is compared with (study, section 1); nullopt for the rows that others are
+/// compared with.
+std::optional<VariantCoordinates> ReferenceOf(const QuestionSpec& question,
+                                              const VariantCoordinates& variant) {
   if (variant.precision == kFp16) {
     return std::nullopt;
   }
@@ -143,10 +146,13 @@ double ParamsOf(const std::string& label) {
   const auto suffix = kSuffixes.find(label.back());
   double number = 0;
   const std::string digits = suffix == kSuffixes.end() ? label : label.substr(0, label.size() - 1);
-  return absl::SimpleAtod(digits, &number) ? number * (suffix == kSuffixes.end() ? 1 : suffix->second) : 0;
+  return absl::SimpleAtod(digits, &number)
+             ? number * (suffix == kSuffixes.end() ? 1 : suffix->second)
+             : 0;
 }
 
-/// The question's models in the order of the table: rq3 groups by family and orders by parameter count.
+/// The question's models in the order of the table: rq3 groups by family and orders by parameter
+/// count.
 std::vector<const ModelSpec*> OrderedModels(const SweepSpec& spec,
                                             const QuestionSpec& question,
                                             const std::vector<CellResult>& results) {
@@ -166,7 +172,8 @@ std::vector<const ModelSpec*> OrderedModels(const SweepSpec& spec,
   }
   if (question.kind == QuestionKind::kRq3) {
     std::stable_sort(models.begin(), models.end(), [&](const ModelSpec* a, const ModelSpec* b) {
-      return std::tuple(families[a->family], parameters[a->id]) < std::tuple(families[b->family], parameters[b->id]);
+      return std::tuple(families[a->family], parameters[a->id]) <
+             std::tuple(families[b->family], parameters[b->id]);
     });
   }
   return models;
@@ -183,8 +190,10 @@ std::vector<VariantCoordinates> OrderedVariants(const QuestionSpec& question,
     std::vector<VariantCoordinates> variants = QuestionVariants(one, seed);
     if (question.kind == QuestionKind::kRq1Finetune) {
       // The study lists what is not fine-tuned first, then what is.
-      std::stable_partition(variants.begin(), variants.end(),
-                            [](const VariantCoordinates& variant) { return variant.finetuned == kNone; });
+      std::stable_partition(
+          variants.begin(), variants.end(), [](const VariantCoordinates& variant) {
+            return variant.finetuned == kNone;
+          });
     }
     out.insert(out.end(), variants.begin(), variants.end());
   }
@@ -197,7 +206,11 @@ class TableBuilder {
                const QuestionSpec& question,
                const BenchmarkSpec& benchmark,
                const std::vector<CellResult>& results)
-      : spec_(spec), question_(question), benchmark_(benchmark), results_(results), index_(IndexResults(results)) {}
+      : spec_(spec),
+        question_(question),
+        benchmark_(benchmark),
+        results_(results),
+        index_(IndexResults(results)) {}
 
   Table Build() {
     Table table;
@@ -208,10 +221,13 @@ class TableBuilder {
       table.languages.push_back(file.language);
     }
     const std::vector<const ModelSpec*> models = OrderedModels(spec_, question_, results_);
-    for (const VariantCoordinates& variant : OrderedVariants(question_, models, spec_.seeds.front())) {
+    for (const VariantCoordinates& variant :
+         OrderedVariants(question_, models, spec_.seeds.front())) {
       TableRow row = MakeRow(variant, table.languages);
-      const bool wanted = std::any_of(row.figures.begin(), row.figures.end(),
-                                      [](const TableFigure& figure) { return figure.state != kExcludedState; });
+      const bool wanted =
+          std::any_of(row.figures.begin(), row.figures.end(), [](const TableFigure& figure) {
+            return figure.state != kExcludedState;
+          });
       if (wanted) {
         table.rows.push_back(std::move(row));
       }
@@ -222,11 +238,13 @@ class TableBuilder {
 
  private:
   bool IsExcluded(const CellCoordinates& at) const {
-    return std::any_of(spec_.excludes.begin(), spec_.excludes.end(),
-                       [&](const ExcludeRule& rule) { return Excludes(rule, question_.name, at); });
+    return std::any_of(spec_.excludes.begin(), spec_.excludes.end(), [&](const ExcludeRule& rule) {
+      return Excludes(rule, question_.name, at);
+    });
   }
 
-  TableRow MakeRow(const VariantCoordinates& variant, const std::vector<std::string>& languages) const {
+  TableRow MakeRow(const VariantCoordinates& variant,
+                   const std::vector<std::string>& languages) const {
     const ModelSpec& model = *spec_.FindModel(variant.model);
     TableRow row;
     row.model = model.id;
@@ -236,7 +254,8 @@ class TableBuilder {
     row.calibration = variant.calibration;
     row.finetuned = variant.finetuned;
     const std::optional<VariantCoordinates> reference = ReferenceOf(question_, variant);
-    row.reference = !reference && (question_.kind != QuestionKind::kRq2 || variant.precision != kFp16);
+    row.reference =
+        !reference && (question_.kind != QuestionKind::kRq2 || variant.precision != kFp16);
     for (const CellResult& result : results_) {
       if (result.model != variant.model) {
         continue;
@@ -254,7 +273,8 @@ class TableBuilder {
     return row;
   }
 
-  TableFigure MakeFigure(const CellCoordinates& at, const std::optional<VariantCoordinates>& reference) const {
+  TableFigure MakeFigure(const CellCoordinates& at,
+                         const std::optional<VariantCoordinates>& reference) const {
     if (IsExcluded(at)) {
       TableFigure figure;
       figure.state = kExcludedState;
@@ -292,7 +312,8 @@ absl::StatusOr<TableFormat> ParseTableFormat(std::string_view name) {
     return TableFormat::kCsv;
   }
   const std::string text(name);
-  return absl::InvalidArgumentError(absl::StrCat("unknown table format '", text, "'", AllowedText(text, {"markdown", "csv"})));
+  return absl::InvalidArgumentError(
+      absl::StrCat("unknown table format '", text, "'", AllowedText(text, {"markdown", "csv"})));
 }
 
 absl::StatusOr<Table> BuildTable(const SweepSpec& spec,
@@ -306,15 +327,20 @@ absl::StatusOr<Table> BuildTable(const SweepSpec& spec,
       names.push_back(known.name);
     }
     const std::string text(question);
-    return absl::InvalidArgumentError(
-        absl::StrCat("sweep '", spec.name, "' has no question '", text, "'", AllowedText(text, names)));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "sweep '", spec.name, "' has no question '", text, "'", AllowedText(text, names)));
   }
   const BenchmarkSpec* on = spec.FindBenchmark(benchmark);
-  if (on == nullptr ||
-      std::find(wanted->benchmarks.begin(), wanted->benchmarks.end(), on->name) == wanted->benchmarks.end()) {
+  if (on == nullptr || std::find(wanted->benchmarks.begin(), wanted->benchmarks.end(), on->name) ==
+                           wanted->benchmarks.end()) {
     const std::string text(benchmark);
-    return absl::InvalidArgumentError(absl::StrCat("question '", wanted->name, "' of sweep '", spec.name,
-                                                   "' has no benchmark '", text, "'",
+    return absl::InvalidArgumentError(absl::StrCat("question '",
+                                                   wanted->name,
+                                                   "' of sweep '",
+                                                   spec.name,
+                                                   "' has no benchmark '",
+                                                   text,
+                                                   "'",
                                                    AllowedText(text, wanted->benchmarks)));
   }
   return TableBuilder(spec, *wanted, *on, results).Build();

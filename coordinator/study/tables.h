@@ -1,6 +1,6 @@
-// The tables of RQ1 to RQ3 in the study's layout, from the results of cells. Always truthful: a cell that is not finished
-// says so, every figure is computed from unrounded values and printed to one decimal, every unit is stated.
-// Plain values and free functions: any thread.
+// The tables of RQ1 to RQ3 in the study's layout, from the results of cells. Always truthful: a
+// cell that is not finished says so, every figure is computed from unrounded values and printed to
+// one decimal, every unit is stated. Plain values and free functions: any thread.
 #pragma once
 
 #include <cstdint>
@@ -15,24 +15,28 @@
 
 namespace bitsweep {
 
-/// One cell (one seed) as the store reads it: the coordinates of CellDefinition and what is known of its outcome.
+/// One cell (one seed) as the store reads it: the coordinates of CellDefinition and what is known
+/// of its outcome.
 struct CellResult {
   std::string model, family, params;
   std::string precision, calibration, finetuned;  // "fp16" and "none" where there is none.
   std::string benchmark, language;
   std::int64_t seed = 0;
-  std::string state = "pending";  // pending, running, succeeded, failed, cancelled
-  int stages_done = 0, stages_total = 0;      // Of the cell's chain: "running 3/5".
-  std::string failure_class;                  // Where the state is failed: the class of the stage that failed.
+  std::string state = "pending";          // pending, running, succeeded, failed, cancelled
+  int stages_done = 0, stages_total = 0;  // Of the cell's chain: "running 3/5".
+  std::string failure_class;  // Where the state is failed: the class of the stage that failed.
   int problems = 0, samples = 0;
-  std::optional<double> pass_at_1;            // In [0, 1]; only where succeeded.
-  std::optional<std::int64_t> size_bytes;     // Of the checkpoint's weights as stored.
-  std::optional<double> effective_bits;       // Measured by the stage that wrote the checkpoint; fp16: 16.
-  std::optional<std::int64_t> parameters;     // From the model's config.json.
-  int weak_witnesses = 0;                     // Samples whose verdict one process decided (evaluation: `witness: weak`).
+  std::optional<double> pass_at_1;         // In [0, 1]; only where succeeded.
+  std::optional<std::int64_t> size_bytes;  // Of the checkpoint's weights as stored.
+  std::optional<double>
+      effective_bits;  // Measured from the file by the stage that wrote it, codes packed; fp16: 16.
+  std::optional<std::int64_t> parameters;  // From the model's config.json.
+  int weak_witnesses =
+      0;  // Samples whose verdict one process decided (evaluation: `witness: weak`).
 };
 
-/// markdown and csv are implemented; the other names are known, so that asking for them is told apart from a slip.
+/// markdown and csv are implemented; the other names are known, so that asking for them is told
+/// apart from a slip.
 enum class TableFormat {
   kMarkdown,
   kCsv,
@@ -42,13 +46,15 @@ absl::StatusOr<TableFormat> ParseTableFormat(std::string_view name);
 
 /// What one language's column shows in one row.
 struct TableFigure {
-  std::string state;                     // "succeeded", or what the cell says instead of a figure: "running 3/5".
-  std::optional<double> pass_at_1;       // Mean over seeds, in [0, 1], unrounded; only where every seed succeeded.
-  std::optional<double> spread;          // Sample standard deviation over seeds; only with several.
-  std::optional<double> difference;      // pass_at_1 less the reference row's; absent for reference rows.
-  std::optional<double> dec_percent;     // rq3: 100 * difference / the reference's pass_at_1.
+  std::string state;  // "succeeded", or what the cell says instead of a figure: "running 3/5".
+  std::optional<double>
+      pass_at_1;  // Mean over seeds, in [0, 1], unrounded; only where every seed succeeded.
+  std::optional<double> spread;  // Sample standard deviation over seeds; only with several.
+  std::optional<double>
+      difference;  // pass_at_1 less the reference row's; absent for reference rows.
+  std::optional<double> dec_percent;  // rq3: 100 * difference / the reference's pass_at_1.
   int problems = 0, samples = 0, weak_witnesses = 0;
-  int seeds = 0, seeds_done = 0;         // Of the sweep, and those of them that have a figure.
+  int seeds = 0, seeds_done = 0;  // Of the sweep, and those of them that have a figure.
 };
 
 struct TableRow {
@@ -65,14 +71,14 @@ struct Table {
   std::string question, benchmark;
   QuestionKind kind = QuestionKind::kRq1;
   std::vector<std::string> languages;
-  std::vector<TableRow> rows;        // In the order shown.
-  std::vector<std::string> notes;    // Footers, one sentence or two each.
+  std::vector<TableRow> rows;      // In the order shown.
+  std::vector<std::string> notes;  // Footers, one sentence or two each.
 };
 
-/// The table of one question on one benchmark. `results` may hold other cells; those that the question does not ask for are
-/// passed over. A cell of the question without a result is shown as `pending`.
-/// INVALID_ARGUMENT: no such question or benchmark (the message lists those there are, and the nearest), or the question
-/// does not use the benchmark.
+/// The table of one question on one benchmark. `results` may hold other cells; those that the
+/// question does not ask for are passed over. A cell of the question without a result is shown as
+/// `pending`. INVALID_ARGUMENT: no such question or benchmark (the message lists those there are,
+/// and the nearest), or the question does not use the benchmark.
 absl::StatusOr<Table> BuildTable(const SweepSpec& spec,
                                  std::string_view question,
                                  std::string_view benchmark,
@@ -81,8 +87,8 @@ absl::StatusOr<Table> BuildTable(const SweepSpec& spec,
 /// GitHub's Markdown, columns aligned, notes below. Figures are percent with one decimal.
 std::string RenderMarkdown(const Table& table);
 
-/// One line per row, full precision, units in the column names (`size_bytes`, `python_pass_at_1` in [0, 1],
-/// `python_state`), no comments: what a notebook reads.
+/// One line per row, full precision, units in the column names (`size_bytes`, `python_pass_at_1` in
+/// [0, 1], `python_state`), no comments: what a notebook reads.
 std::string RenderCsv(const Table& table);
 
 /// BuildTable and the text of it.

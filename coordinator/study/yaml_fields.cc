@@ -54,8 +54,12 @@ std::string YamlReader::Substitute(const std::string& text, int line) {
       for (const auto& [variable, value] : variables_) {
         known.push_back(variable);
       }
-      Error(line, absl::StrCat("unknown variable '", name, "'",
-                               known.empty() ? "; the file has no `variables:`" : AllowedText(name, known)));
+      Error(line,
+            absl::StrCat(
+                "unknown variable '",
+                name,
+                "'",
+                known.empty() ? "; the file has no `variables:`" : AllowedText(name, known)));
       continue;
     }
     out += found->second;
@@ -74,8 +78,9 @@ std::optional<std::int64_t> YamlReader::Integer(const YAML::Node& node,
                                                 const std::string& what,
                                                 std::int64_t least,
                                                 std::int64_t most) {
-  const std::string range = most == INT64_MAX ? absl::StrCat("an integer of at least ", least)
-                                              : absl::StrCat("an integer from ", least, " to ", most);
+  const std::string range = most == INT64_MAX
+                                ? absl::StrCat("an integer of at least ", least)
+                                : absl::StrCat("an integer from ", least, " to ", most);
   if (!node.IsScalar()) {
     Error(node, absl::StrCat(what, ": found ", KindOf(node), "; allowed: ", range));
     return std::nullopt;
@@ -85,7 +90,9 @@ std::optional<std::int64_t> YamlReader::Integer(const YAML::Node& node,
   // A quoted number is a text, unless a variable stands in it: there quotes are needed inside { }.
   const bool quoted = node.Tag() == "!" && node.Scalar().find("${") == std::string::npos;
   if (quoted || !absl::SimpleAtoi(text, &value) || value < least || value > most) {
-    Error(node, absl::StrCat(what, ": found ", quoted ? "the text " : "", "'", text, "'; allowed: ", range));
+    Error(node,
+          absl::StrCat(
+              what, ": found ", quoted ? "the text " : "", "'", text, "'; allowed: ", range));
     return std::nullopt;
   }
   return value;
@@ -106,7 +113,8 @@ std::vector<Placed> YamlReader::List(const YAML::Node& node, const std::string& 
     if (!text) {
       continue;
     }
-    const bool repeated = std::any_of(out.begin(), out.end(), [&](const Placed& p) { return p.text == *text; });
+    const bool repeated =
+        std::any_of(out.begin(), out.end(), [&](const Placed& p) { return p.text == *text; });
     if (repeated) {
       Error(item, absl::StrCat(what, ": '", *text, "' is listed twice"));
     } else {
@@ -160,9 +168,13 @@ nlohmann::json YamlReader::ToJson(const YAML::Node& node, const std::string& wha
 }
 
 YamlFields::YamlFields(YamlReader& reader, const YAML::Node& node, std::string what)
-    : reader_(reader), what_(std::move(what)), line_(YamlReader::Line(node)), is_map_(node.IsMap()) {
+    : reader_(reader),
+      what_(std::move(what)),
+      line_(YamlReader::Line(node)),
+      is_map_(node.IsMap()) {
   if (!is_map_) {
-    reader_.Error(node, absl::StrCat(what_, ": found ", KindOf(node), "; a mapping (key: value) is needed"));
+    reader_.Error(
+        node, absl::StrCat(what_, ": found ", KindOf(node), "; a mapping (key: value) is needed"));
     return;
   }
   for (const auto& entry : node) {
@@ -172,7 +184,8 @@ YamlFields::YamlFields(YamlReader& reader, const YAML::Node& node, std::string w
     }
     const std::string key = entry.first.Scalar();
     const int line = YamlReader::Line(entry.first);
-    if (std::any_of(keys_.begin(), keys_.end(), [&](const Placed& known) { return known.text == key; })) {
+    if (std::any_of(
+            keys_.begin(), keys_.end(), [&](const Placed& known) { return known.text == key; })) {
       reader_.Error(line, absl::StrCat(what_, ": key '", key, "' is given twice"));
       continue;
     }
@@ -198,7 +211,8 @@ int YamlFields::line(const std::string& key) const {
 
 bool YamlFields::HasUnknownNear(const std::string& key) const {
   return std::any_of(keys_.begin(), keys_.end(), [&](const Placed& known) {
-    return std::find(asked_.begin(), asked_.end(), known.text) == asked_.end() && Nearest(known.text, asked_) == key;
+    return std::find(asked_.begin(), asked_.end(), known.text) == asked_.end() &&
+           Nearest(known.text, asked_) == key;
   });
 }
 
@@ -219,7 +233,8 @@ std::optional<YAML::Node> YamlFields::Required(const std::string& key) {
 }
 
 void YamlFields::Refuse(const std::string& key, const std::string& why) {
-  const auto known = std::find_if(keys_.begin(), keys_.end(), [&](const Placed& k) { return k.text == key; });
+  const auto known =
+      std::find_if(keys_.begin(), keys_.end(), [&](const Placed& k) { return k.text == key; });
   if (known != keys_.end()) {
     reader_.Error(known->line, absl::StrCat(Path(key), ": ", why));
     keys_.erase(known);
@@ -253,7 +268,8 @@ std::string YamlFields::OneOf(const std::string& key,
   }
   const std::optional<std::string> text = reader_.Text(*node, Path(key));
   if (text && std::find(allowed.begin(), allowed.end(), *text) == allowed.end()) {
-    reader_.Error(*node, absl::StrCat(Path(key), ": found '", *text, "'", AllowedText(*text, allowed)));
+    reader_.Error(*node,
+                  absl::StrCat(Path(key), ": found '", *text, "'", AllowedText(*text, allowed)));
     return fallback;
   }
   return text.value_or(fallback);
@@ -278,8 +294,10 @@ double YamlFields::Number(const std::string& key,
   }
   const std::optional<std::string> text = reader_.Text(*node, Path(key));
   double value = 0;
-  const bool quoted = node->IsScalar() && node->Tag() == "!" && node->Scalar().find("${") == std::string::npos;
-  if (text && (quoted || !absl::SimpleAtod(*text, &value) || !std::isfinite(value) || !fits(value))) {
+  const bool quoted =
+      node->IsScalar() && node->Tag() == "!" && node->Scalar().find("${") == std::string::npos;
+  if (text &&
+      (quoted || !absl::SimpleAtod(*text, &value) || !std::isfinite(value) || !fits(value))) {
     reader_.Error(*node, absl::StrCat(Path(key), ": found '", *text, "'; allowed: ", range));
     return fallback;
   }
@@ -294,7 +312,9 @@ std::optional<std::uint64_t> YamlFields::Seed(const std::string& key) {
   const std::optional<std::string> text = reader_.Text(*node, Path(key));
   std::uint64_t value = 0;
   if (text && !absl::SimpleAtoi(*text, &value)) {
-    reader_.Error(*node, absl::StrCat(Path(key), ": found '", *text, "'; allowed: an integer from 0 to 2^64 - 1"));
+    reader_.Error(
+        *node,
+        absl::StrCat(Path(key), ": found '", *text, "'; allowed: an integer from 0 to 2^64 - 1"));
     return std::nullopt;
   }
   return text ? std::optional<std::uint64_t>(value) : std::nullopt;
@@ -311,8 +331,11 @@ void YamlFields::Finish() {
     if (std::find(asked_.begin(), asked_.end(), key.text) != asked_.end()) {
       continue;
     }
-    reader_.Error(key.line, absl::StrCat(place, "unknown key '", key.text, "'", AllowedText(key.text, asked_)));
-    missing_.erase(std::remove(missing_.begin(), missing_.end(), Nearest(key.text, asked_)), missing_.end());
+    reader_.Error(
+        key.line,
+        absl::StrCat(place, "unknown key '", key.text, "'", AllowedText(key.text, asked_)));
+    missing_.erase(std::remove(missing_.begin(), missing_.end(), Nearest(key.text, asked_)),
+                   missing_.end());
   }
   for (const std::string& key : missing_) {
     reader_.Error(line_, absl::StrCat(place, "key '", key, "' is missing"));
@@ -324,7 +347,8 @@ std::vector<std::pair<Placed, YAML::Node>> NamedEntries(YamlReader& reader,
                                                         const std::string& what) {
   std::vector<std::pair<Placed, YAML::Node>> out;
   if (!node.IsMap()) {
-    reader.Error(node, absl::StrCat(what, ": found ", KindOf(node), "; a mapping (name: {...}) is needed"));
+    reader.Error(
+        node, absl::StrCat(what, ": found ", KindOf(node), "; a mapping (name: {...}) is needed"));
     return out;
   }
   for (const auto& entry : node) {
@@ -333,8 +357,8 @@ std::vector<std::pair<Placed, YAML::Node>> NamedEntries(YamlReader& reader,
       continue;
     }
     const Placed name{entry.first.Scalar(), YamlReader::Line(entry.first)};
-    const bool repeated =
-        std::any_of(out.begin(), out.end(), [&](const auto& known) { return known.first.text == name.text; });
+    const bool repeated = std::any_of(
+        out.begin(), out.end(), [&](const auto& known) { return known.first.text == name.text; });
     if (repeated) {
       reader.Error(name.line, absl::StrCat(what, ": '", name.text, "' is given twice"));
       continue;
@@ -349,11 +373,16 @@ void CheckName(YamlReader& reader, const Placed& name, const std::string& what) 
   const bool characters = std::all_of(name.text.begin(), name.text.end(), [](unsigned char c) {
     return absl::ascii_isalnum(c) || c == '.' || c == '_' || c == '-' || c == '+';
   });
-  if (name.text.empty() || !characters || name.text.size() > kNameLengthMax || name.text[0] == '.' ||
-      name.text[0] == '-') {
-    reader.Error(name.line, absl::StrCat(what, ": '", name.text,
-                                         "' is no name; allowed: letters, digits, '.', '_', '-' and '+', at most ",
-                                         kNameLengthMax, " of them, the first not '.' or '-'"));
+  if (name.text.empty() || !characters || name.text.size() > kNameLengthMax ||
+      name.text[0] == '.' || name.text[0] == '-') {
+    reader.Error(
+        name.line,
+        absl::StrCat(what,
+                     ": '",
+                     name.text,
+                     "' is no name; allowed: letters, digits, '.', '_', '-' and '+', at most ",
+                     kNameLengthMax,
+                     " of them, the first not '.' or '-'"));
   }
 }
 
