@@ -50,7 +50,9 @@ void Progress(const std::string& phase, int done, int total, const std::string& 
 json Semantics() {
   json semantics = json::object();
   for (const SemanticsVersion& row : kSemanticsVersions) {
-    semantics[std::string(row.kind)] = row.version;
+    if (row.kind != "finetune") {
+      semantics[std::string(row.kind)] = row.version;
+    }
   }
   return semantics;
 }
@@ -76,9 +78,14 @@ void WaitForFile(const std::string& path) {
   }
 }
 
-/// The switches for this run: BITSWEEP_FAKE's `all`, then its kind's, then the spec's own.
+/// The switches for this run: the environment's, then the spec's own.
 json Switches(const json& spec) {
   json switches = json::object();
+  const char* wait_kind = std::getenv("BITSWEEP_FAKE_WAIT_KIND");
+  const char* wait_file = std::getenv("BITSWEEP_FAKE_WAIT_FILE");
+  if (wait_kind != nullptr && wait_file != nullptr && spec.at("kind") == wait_kind) {
+    switches["wait_for"] = wait_file;
+  }
   if (const char* text = std::getenv("BITSWEEP_FAKE")) {
     const json all = json::parse(text);
     switches.update(all.value("all", json::object()));
@@ -106,6 +113,7 @@ bool ShallMisbehave(const json& switches, const json& spec) {
 }
 
 void StartOrphan(const std::string& pid_file) {
+  WriteText(pid_file + ".parent", std::to_string(::getpid()));
   if (::fork() == 0) {
     ::setsid();
     WriteText(pid_file, std::to_string(::getpid()));
@@ -292,7 +300,7 @@ json Grade(const json& spec, const fs::path& output) {
     const std::string name = completion.at("name");
     const bool is_right = completion.at("completion") == right.at(name);
     passed += is_right ? 1 : 0;
-    const std::string verdict = is_right ? "passed" : "wrong_answer";
+    const std::string verdict = is_right ? "pass" : "fail";
     const json line = {{"name", name},
                        {"sample", completion.at("sample")},
                        {"verdict", verdict},
@@ -307,7 +315,7 @@ json Grade(const json& spec, const fs::path& output) {
                        {"stdout", ""},
                        {"stderr", ""},
                        {"isolation", spec.at("grading").at("isolation")},
-                       {"witness", nullptr}};
+                       {"witness", ""}};
     lines += line.dump() + "\n";
   }
   Progress("grade",
