@@ -18,9 +18,20 @@ bool OneOf(std::string_view word, const std::array<std::string_view, N>& words) 
   return std::find(words.begin(), words.end(), word) != words.end();
 }
 
-constexpr std::array<std::string_view, 14> kModifiers = {
-    "public", "protected", "private", "static", "final", "abstract", "native", "synchronized",
-    "transient", "volatile", "strictfp", "default", "sealed", "non"};
+constexpr std::array<std::string_view, 14> kModifiers = {"public",
+                                                         "protected",
+                                                         "private",
+                                                         "static",
+                                                         "final",
+                                                         "abstract",
+                                                         "native",
+                                                         "synchronized",
+                                                         "transient",
+                                                         "volatile",
+                                                         "strictfp",
+                                                         "default",
+                                                         "sealed",
+                                                         "non"};
 constexpr std::array<std::string_view, 3> kTypeWords = {"class", "interface", "enum"};
 
 /// What a brace opened.
@@ -33,12 +44,13 @@ enum class FrameKind {
   kInnerBlock,  // Anything inside the three above.
 };
 
-/// The header of a member, as far as it was read: its tokens outside parentheses, each pair of parentheses as "()".
+/// The header of a member, as far as it was read: its tokens outside parentheses, each pair of
+/// parentheses as "()".
 using Header = std::vector<std::string_view>;
 
 struct Frame {
   FrameKind kind = FrameKind::kFile;
-  Header header;               // Of the member being read, in a frame that holds members.
+  Header header;                // Of the member being read, in a frame that holds members.
   std::size_t parentheses = 0;  // Open ones in the header.
 };
 
@@ -68,7 +80,8 @@ FrameKind BodyAfter(const Header& raw) {
     return FrameKind::kValue;
   }
   for (std::size_t i = 0; i + 1 < header.size(); ++i) {
-    const bool record = header[i] == "record" && i + 2 < header.size() && IsNameByte(header[i + 1].front()) &&
+    const bool record = header[i] == "record" && i + 2 < header.size() &&
+                        IsNameByte(header[i + 1].front()) &&
                         (header[i + 2] == "()" || header[i + 2] == "<");
     if ((OneOf(header[i], kTypeWords) && IsNameByte(header[i + 1].front())) || record) {
       return FrameKind::kTypeBody;
@@ -81,7 +94,8 @@ FrameKind BodyAfter(const Header& raw) {
   // The name is before the parameters, the result type before the name; a constructor has none.
   const std::string_view name = *(parameters - 1);
   const std::string_view before = *(parameters - 2);
-  const bool has_result = before == ">" || before == "]" || (IsNameByte(before.front()) && !OneOf(before, kModifiers));
+  const bool has_result =
+      before == ">" || before == "]" || (IsNameByte(before.front()) && !OneOf(before, kModifiers));
   return IsNameByte(name.front()) && has_result ? FrameKind::kMethodBody : FrameKind::kOtherBody;
 }
 
@@ -129,7 +143,8 @@ class JavaScanner {
     AddToHeader(text_.substr(begin, at_ - begin));
   }
 
-  /// A literal that is not closed on its line ends there; a text block goes on to the end of the text.
+  /// A literal that is not closed on its line ends there; a text block goes on to the end of the
+  /// text.
   void SkipLiteral(char quote, bool text_block) {
     at_ += text_block ? 3 : 1;
     while (at_ < text_.size()) {
@@ -177,7 +192,8 @@ class JavaScanner {
     Frame next;
     next.kind = FrameKind::kInnerBlock;
     if (HoldsMembers()) {
-      next.kind = frames_.back().parentheses > 0 ? FrameKind::kValue : BodyAfter(frames_.back().header);
+      next.kind =
+          frames_.back().parentheses > 0 ? FrameKind::kValue : BodyAfter(frames_.back().header);
     }
     types_ += next.kind == FrameKind::kTypeBody ? 1 : 0;
     frames_.push_back(std::move(next));
@@ -214,6 +230,8 @@ class JavaScanner {
 
 }  // namespace
 
-std::vector<JavaMember> ScanJava(std::string_view text) { return JavaScanner(text).Members(); }
+std::vector<JavaMember> ScanJava(std::string_view text) {
+  return JavaScanner(text).Members();
+}
 
 }  // namespace bitsweep::benchmark

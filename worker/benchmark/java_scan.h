@@ -1,6 +1,6 @@
-// Finds the members (methods, constructors, types, fields, initializers) of the types in Java text: what the function
-// scanner needs of the language, and no more. Strings, text blocks, character literals and comments are understood.
-// Thread rule: free functions without state; any thread.
+// Finds the members (methods, constructors, types, fields, initializers) of the types in Java text:
+// what the function scanner needs of the language, and no more. Strings, text blocks, character
+// literals and comments are understood. Thread rule: free functions without state; any thread.
 #pragma once
 
 #include <cstddef>
@@ -22,8 +22,9 @@ struct JavaMember {
   std::size_t depth = 0;  // Number of types around it; 0 at file level.
 };
 
-/// Complete members in the order of their ends, those of nested types before the type itself. What lies in bodies of
-/// methods, initializers and field values is not looked at (anonymous and local classes, lambdas).
+/// Complete members in the order of their ends, those of nested types before the type itself. What
+/// lies in bodies of methods, initializers and field values is not looked at (anonymous and local
+/// classes, lambdas).
 std::vector<JavaMember> ScanJava(std::string_view text);
 
 }  // namespace bitsweep::benchmark

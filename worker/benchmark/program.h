@@ -10,13 +10,14 @@
 
 namespace bitsweep::benchmark {
 
-/// The whole cut of a completion: stop strings, then post-processing. Under PostProcessing::kNone the stop strings, which
-/// are the record's own, still apply. A view into `completion`. Idempotent.
+/// The whole cut of a completion: stop strings, then post-processing. Under PostProcessing::kNone
+/// the stop strings, which are the record's own, still apply. A view into `completion`. Idempotent.
 std::string_view CutCompletion(const Record& record,
                                std::string_view completion,
                                PostProcessing policy);
 
-/// prompt + completion + "\n" + tests. `completion` has been cut. The prompt is the record's own, not stripped.
+/// prompt + completion + "\n" + tests. `completion` has been cut. The prompt is the record's own,
+/// not stripped.
 std::string AssembleProgram(const Record& record, std::string_view completion);
 
 }  // namespace bitsweep::benchmark

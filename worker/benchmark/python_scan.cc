@@ -6,11 +6,13 @@
 namespace bitsweep::benchmark {
 namespace {
 
-// f-strings may nest (PEP 701). Deeper than this no program nests; a hostile text must not exhaust the stack.
+// f-strings may nest (PEP 701). Deeper than this no program nests; a hostile text must not exhaust
+// the stack.
 constexpr int kNestedStringsMax = 32;
 
 bool IsNameByte(char c) {
-  return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || (static_cast<unsigned char>(c) & 0x80U) != 0;
+  return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' ||
+         (static_cast<unsigned char>(c) & 0x80U) != 0;
 }
 
 bool IsStringPrefix(std::string_view name) {
@@ -75,7 +77,8 @@ class PythonScanner {
       } else if (c == '#') {
         SkipComment();
       } else if (c == '\\') {
-        // Joins the next line; a backslash before anything else is an error that the compiler will find.
+        // Joins the next line; a backslash before anything else is an error that the compiler will
+        // find.
         at_ += text_.substr(at_, 3) == "\\\r\n" ? 3 : 2;
       } else if (std::isspace(static_cast<unsigned char>(c)) != 0) {
         ++at_;
@@ -121,8 +124,9 @@ class PythonScanner {
     return SkipString(name.find_first_of("fF") != std::string_view::npos, depth);
   }
 
-  /// `at` is on the opening quote. A string in single quotes that is not closed on its line ends there (the compiler will
-  /// complain; here the lines after it must not be lost). False when the text ends inside the string.
+  /// `at` is on the opening quote. A string in single quotes that is not closed on its line ends
+  /// there (the compiler will complain; here the lines after it must not be lost). False when the
+  /// text ends inside the string.
   bool SkipString(bool formatted, int depth) {
     const char quote = text_[at_];
     const std::string_view triple = text_.substr(at_, 3);
@@ -150,8 +154,8 @@ class PythonScanner {
     return false;
   }
 
-  /// A replacement field of an f-string; `at` is on its brace. Ends after the closing brace, or, where the field is
-  /// malformed, on the newline that ends a string in single quotes.
+  /// A replacement field of an f-string; `at` is on its brace. Ends after the closing brace, or,
+  /// where the field is malformed, on the newline that ends a string in single quotes.
   bool SkipField(char quote, bool is_triple, int depth) {
     std::size_t brackets = 1;
     bool in_spec = false;
@@ -215,7 +219,9 @@ std::string_view FirstWord(std::string_view line, std::string_view* rest) {
 
 }  // namespace
 
-std::vector<PythonLine> ScanPython(std::string_view text) { return PythonScanner(text).Lines(); }
+std::vector<PythonLine> ScanPython(std::string_view text) {
+  return PythonScanner(text).Lines();
+}
 
 bool IsPythonFunction(std::string_view line) {
   std::string_view rest;
@@ -223,7 +229,8 @@ bool IsPythonFunction(std::string_view line) {
   if (word == "async") {
     word = FirstWord(rest, &rest);
   }
-  // A name must follow: `def` alone may be the beginning of a longer word that is still being written.
+  // A name must follow: `def` alone may be the beginning of a longer word that is still being
+  // written.
   return word == "def" && !rest.empty() && IsNameByte(rest.front());
 }
 

@@ -5,10 +5,9 @@
 #include <cstdint>
 #include <fstream>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <sstream>
 #include <utility>
-
-#include <nlohmann/json.hpp>
 
 namespace bitsweep::benchmark {
 namespace {
@@ -30,7 +29,8 @@ std::size_t CountLines(std::string_view text) {
 }
 
 bool IsBlank(std::string_view text) {
-  return std::all_of(text.begin(), text.end(), [](unsigned char c) { return std::isspace(c) != 0; });
+  return std::all_of(
+      text.begin(), text.end(), [](unsigned char c) { return std::isspace(c) != 0; });
 }
 
 std::vector<Slice> SplitLines(std::string_view text) {
@@ -47,8 +47,9 @@ std::vector<Slice> SplitLines(std::string_view text) {
   return slices;
 }
 
-/// The elements of a top-level array. Each is parsed on its own, so that its line is known; here only strings and
-/// brackets matter, and whatever is malformed inside an element is found when it is parsed.
+/// The elements of a top-level array. Each is parsed on its own, so that its line is known; here
+/// only strings and brackets matter, and whatever is malformed inside an element is found when it
+/// is parsed.
 std::vector<Slice> SplitArray(std::string_view text, const std::string& origin) {
   std::vector<Slice> slices;
   std::size_t depth = 0;
@@ -115,7 +116,9 @@ json ParseSlice(const Slice& slice, const std::string& origin) {
          "malformed JSON at byte " + std::to_string(error.byte) + " of the record");
   }
   if (!value.is_object()) {
-    Fail(origin, slice.line, std::string("expected a record (a JSON object), found ") + value.type_name());
+    Fail(origin,
+         slice.line,
+         std::string("expected a record (a JSON object), found ") + value.type_name());
   }
   return value;
 }
@@ -154,7 +157,8 @@ class KeyReader {
     }
     const json& member = value_.at(key);
     if (!member.is_array()) {
-      Complain(std::string("key `") + key + "` must be an array of strings, found " + member.type_name());
+      Complain(std::string("key `") + key + "` must be an array of strings, found " +
+               member.type_name());
     }
     std::vector<std::string> texts;
     for (const json& element : member) {
@@ -194,14 +198,18 @@ Record ReadMultiPlE(KeyReader& keys) {
   return record;
 }
 
-bool IsWordByte(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '$'; }
+bool IsWordByte(char c) {
+  return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '$';
+}
 
 std::string ReplaceWord(std::string_view text, std::string_view word, std::string_view by) {
   std::string out;
   std::size_t at = 0;
-  for (std::size_t hit = text.find(word); hit != std::string_view::npos; hit = text.find(word, hit + word.size())) {
+  for (std::size_t hit = text.find(word); hit != std::string_view::npos;
+       hit = text.find(word, hit + word.size())) {
     const std::size_t end = hit + word.size();
-    const bool whole = (hit == 0 || !IsWordByte(text[hit - 1])) && (end == text.size() || !IsWordByte(text[end]));
+    const bool whole =
+        (hit == 0 || !IsWordByte(text[hit - 1])) && (end == text.size() || !IsWordByte(text[end]));
     if (whole) {
       out.append(text.substr(at, hit - at)).append(by);
       at = end;
@@ -210,7 +218,8 @@ std::string ReplaceWord(std::string_view text, std::string_view word, std::strin
   return out.append(text.substr(at));
 }
 
-/// McEval's own form: the language is in the task's id, there are no stop strings in Java, and the class is Solution.
+/// McEval's own form: the language is in the task's id, there are no stop strings in Java, and the
+/// class is Solution.
 Record ReadMcEval(KeyReader& keys) {
   Record record;
   const std::string id = keys.FilledText("task_id");
@@ -280,8 +289,9 @@ std::vector<Record> ParseBenchmark(std::string_view text, const std::string& ori
       keys.Complain("this name was used on line " + std::to_string(where->second) + " already");
     }
     if (!records.empty() && records.front().language != record.language) {
-      keys.Complain(std::string("its language is ") + LanguageName(record.language) + ", the file's first record is " +
-                    LanguageName(records.front().language) + "; a file holds one language");
+      keys.Complain(std::string("its language is ") + LanguageName(record.language) +
+                    ", the file's first record is " + LanguageName(records.front().language) +
+                    "; a file holds one language");
     }
     records.push_back(std::move(record));
   }

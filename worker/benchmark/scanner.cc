@@ -40,7 +40,9 @@ struct PythonFunction {
   std::size_t end = kNone;  // kNone: there is no complete one.
 };
 
-PythonFunction FindPythonFunction(std::string_view text, const std::vector<PythonLine>& lines, std::size_t skip) {
+PythonFunction FindPythonFunction(std::string_view text,
+                                  const std::vector<PythonLine>& lines,
+                                  std::size_t skip) {
   for (std::size_t i = 0; i < lines.size(); ++i) {
     if (!IsPythonFunction(TextOf(text, lines[i]))) {
       continue;
@@ -69,12 +71,12 @@ bool IsAssignment(std::string_view line) {
   return annotated || plain;
 }
 
-/// Whether a statement that follows the function may belong to it: definitions, imports and assignments do; calls, prints
-/// and `if __name__` are a model talking on.
+/// Whether a statement that follows the function may belong to it: definitions, imports and
+/// assignments do; calls, prints and `if __name__` are a model talking on.
 bool IsHelper(std::string_view line) {
   const std::string_view word = line.substr(0, line.find_first_of(" \t("));
-  return IsPythonFunction(line) || line.front() == '@' || word == "class" || word == "import" || word == "from" ||
-         IsAssignment(line);
+  return IsPythonFunction(line) || line.front() == '@' || word == "class" || word == "import" ||
+         word == "from" || IsAssignment(line);
 }
 
 std::size_t PythonHelpersEnd(std::string_view text, std::size_t skip) {
@@ -129,8 +131,8 @@ std::size_t JavaHelpersEnd(std::string_view text, std::size_t skip) {
   return end;
 }
 
-/// Where the last function that is complete within the prompt alone ends (0 without one): helpers that a prompt gives are
-/// not the function it asks for.
+/// Where the last function that is complete within the prompt alone ends (0 without one): helpers
+/// that a prompt gives are not the function it asks for.
 std::size_t PromptFunctionsEnd(const Record& record) {
   std::size_t skip = 0;
   for (std::size_t end = FunctionEnd(record.language, record.prompt, skip); end != kNone;
@@ -179,7 +181,8 @@ bool ClassComplete(const Record& record, std::string_view completion) {
   const std::string text = record.prompt + std::string(completion);
   const std::vector<JavaMember> members = ScanJava(text);
   return std::any_of(members.begin(), members.end(), [&](const JavaMember& member) {
-    return member.kind == JavaMemberKind::kType && member.depth == 0 && member.end > record.prompt.size();
+    return member.kind == JavaMemberKind::kType && member.depth == 0 &&
+           member.end > record.prompt.size();
   });
 }
 
@@ -193,7 +196,8 @@ std::string_view PostProcess(const Record& record,
   const std::size_t skip = PromptFunctionsEnd(record);
   std::size_t end = FunctionEnd(record.language, text, skip);
   if (policy == PostProcessing::kKeepHelpers && end != kNone) {
-    end = record.language == Language::kJava ? JavaHelpersEnd(text, skip) : PythonHelpersEnd(text, skip);
+    end = record.language == Language::kJava ? JavaHelpersEnd(text, skip)
+                                             : PythonHelpersEnd(text, skip);
   }
   if (end == kNone) {
     return completion;

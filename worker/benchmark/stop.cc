@@ -21,7 +21,8 @@ std::string_view CutAtStop(std::string_view text, const std::vector<std::string>
   return text.substr(0, FindStop(text, stop_tokens));
 }
 
-StopSearch::StopSearch(std::vector<std::string> stop_tokens) : stop_tokens_(std::move(stop_tokens)) {
+StopSearch::StopSearch(std::vector<std::string> stop_tokens)
+    : stop_tokens_(std::move(stop_tokens)) {
   for (const std::string& stop : stop_tokens_) {
     longest_ = std::max(longest_, stop.size());
   }

@@ -1,7 +1,6 @@
 #include "worker/grade/cancellation.h"
 
 #include <cstdint>
-
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -14,7 +13,9 @@ Cancellation::Cancellation() : descriptor_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK
   BITSWEEP_CHECK(descriptor_ >= 0) << "eventfd";
 }
 
-Cancellation::~Cancellation() { close(descriptor_); }
+Cancellation::~Cancellation() {
+  close(descriptor_);
+}
 
 void Cancellation::Cancel() const {
   const std::uint64_t one = 1;

@@ -1,18 +1,18 @@
 #include "worker/grade/cgroup.h"
-#include "worker/grade/text.h"
 
 #include <atomic>
 #include <csignal>
 #include <cstdlib>
+#include <fcntl.h>
 #include <filesystem>
 #include <fstream>
 #include <map>
 #include <sstream>
-#include <thread>
-
-#include <fcntl.h>
 #include <sys/stat.h>
+#include <thread>
 #include <unistd.h>
+
+#include "worker/grade/text.h"
 
 namespace bitsweep::grade {
 namespace {
@@ -21,14 +21,16 @@ constexpr std::string_view kPrefix = "bitsweep-grade-";
 
 bool WriteFile(const std::string& path, std::string_view text) {
   const UniqueFd file(open(path.c_str(), O_WRONLY | O_CLOEXEC));
-  return file.valid() && write(file.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size());
+  return file.valid() &&
+         write(file.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size());
 }
 
 /// This process's own folder of each controller; key "" is version 2.
 std::map<std::string, std::string> OwnFolders() {
   std::map<std::string, std::string> mounts;
   std::istringstream lines(ReadSmallFile("/proc/self/mounts"));
-  for (std::string device, folder, type, options, rest; lines >> device >> folder >> type >> options && std::getline(lines, rest);) {
+  for (std::string device, folder, type, options, rest;
+       lines >> device >> folder >> type >> options && std::getline(lines, rest);) {
     if (type == "cgroup2") {
       mounts[""] = folder;
     } else if (type == "cgroup") {
@@ -115,7 +117,8 @@ std::unique_ptr<Cgroup> Cgroup::Open(const Limits& limits) {
   }
   const auto unified = own.find("");
   if (group->folders_.empty() && unified != own.end() &&
-      WriteFile(unified->second + "/cgroup.subtree_control", "+pids +memory") && group->Add(unified->second, name)) {
+      WriteFile(unified->second + "/cgroup.subtree_control", "+pids +memory") &&
+      group->Add(unified->second, name)) {
     group->limits_processes_ = WriteFile(group->folders_.back() + "/pids.max", processes);
     group->limits_memory_ = WriteFile(group->folders_.back() + "/memory.max", memory);
     WriteFile(group->folders_.back() + "/memory.swap.max", "0");
@@ -130,7 +133,8 @@ Cgroup::~Cgroup() {
   procs_.clear();
   for (const std::string& folder : folders_) {
     // A process that was just reaped may be counted for a moment more.
-    for (int attempt = 0; attempt < 100 && rmdir(folder.c_str()) != 0 && errno == EBUSY; ++attempt) {
+    for (int attempt = 0; attempt < 100 && rmdir(folder.c_str()) != 0 && errno == EBUSY;
+         ++attempt) {
       std::this_thread::yield();
     }
   }

@@ -1,6 +1,7 @@
-// One control group for one worker thread of the pool: counts processes and memory of a whole process tree, which rlimits
-// cannot. Version 1 and 2; where neither can be written there is none, and rlimits are all there is.
-// Thread rule: a Cgroup belongs to one thread; one program at a time runs in it.
+// One control group for one worker thread of the pool: counts processes and memory of a whole
+// process tree, which rlimits cannot. Version 1 and 2; where neither can be written there is none,
+// and rlimits are all there is. Thread rule: a Cgroup belongs to one thread; one program at a time
+// runs in it.
 #pragma once
 
 #include <cstdint>

@@ -9,30 +9,26 @@
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
+#include <fcntl.h>
 #include <mutex>
+#include <poll.h>
 #include <set>
 #include <sstream>
-
-#include <fcntl.h>
-#include <poll.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "proto/base/status_macros.h"
+#include "worker/grade/child_exec.h"
 #include "worker/grade/limits.h"
-#include "worker/grade/unique_fd.h"
 #include "worker/grade/text.h"
+#include "worker/grade/unique_fd.h"
+
+#include "proto/base/status_macros.h"
 
 namespace bitsweep::grade {
 namespace {
-
-// The shell's exit code for a command that cannot be run: here, exec or what comes before it failed.
-constexpr int kExecFailed = 127;
-
-constexpr std::size_t kDescriptorsMax = 32;
 
 /// Live children of this process, so that orphans can be told from them.
 std::mutex registry_mutex;
@@ -48,70 +44,9 @@ absl::Time MonotonicNow() {
   return absl::TimeFromTimespec(now);
 }
 
-/// What the child needs between fork and exec, made before the fork: afterwards only system calls are allowed.
-struct ExecPlan {
-  std::vector<char*> argv;
-  std::vector<char*> environment;
-  std::vector<std::pair<int, int>> descriptors;
-  pid_t parent = 0;
-};
-
-[[noreturn]] void ExecChild(const ChildSpec& spec, const ExecPlan& plan) {
-  const auto require = [](bool done, const char* what) {
-    if (!done) {
-      [[maybe_unused]] ssize_t ignored = write(STDERR_FILENO, what, strlen(what));
-      _exit(kExecFailed);
-    }
-  };
-  // Before the descriptors move: their new places may be these files'.
-  for (const int cgroup : spec.cgroup_files) {
-    require(write(cgroup, "0", 1) == 1, "grade: entering the cgroup\n");
-  }
-  // First out of the way of each other, then to their places; dup2 takes off close-on-exec.
-  constexpr int kAbove = 256;
-  std::array<int, kDescriptorsMax> high{};
-  for (std::size_t i = 0; i < plan.descriptors.size(); ++i) {
-    high[i] = fcntl(plan.descriptors[i].second, F_DUPFD_CLOEXEC, kAbove);
-    require(high[i] >= 0, "grade: dup\n");
-  }
-  for (std::size_t i = 0; i < plan.descriptors.size(); ++i) {
-    require(dup2(high[i], plan.descriptors[i].first) >= 0, "grade: dup2\n");
-  }
-  setpgid(0, 0);
-  for (const auto& [resource, value] : spec.resource_limits) {
-    const rlimit limit{.rlim_cur = value, .rlim_max = value};
-    require(syscall(SYS_prlimit64, 0, resource, &limit, nullptr) == 0, "grade: setrlimit\n");
-  }
-  if (spec.user) {
-    // Raw calls: glibc's would signal the parent's other threads through memory that is no longer theirs.
-    require(syscall(SYS_setgroups, 0, nullptr) == 0, "grade: setgroups\n");
-    require(syscall(SYS_setresgid, *spec.user, *spec.user, *spec.user) == 0, "grade: setresgid\n");
-    require(syscall(SYS_setresuid, *spec.user, *spec.user, *spec.user) == 0, "grade: setresuid\n");
-  }
-  prctl(PR_SET_PDEATHSIG, SIGKILL);
-  require(getppid() == plan.parent, "grade: parent gone\n");
-  if (!spec.working_folder.empty()) {
-    require(chdir(spec.working_folder.c_str()) == 0, "grade: chdir\n");
-  }
-  signal(SIGPIPE, SIG_DFL);
-  sigset_t none;
-  sigemptyset(&none);
-  sigprocmask(SIG_SETMASK, &none, nullptr);
-  execve(plan.argv[0], plan.argv.data(), plan.environment.data());
-  require(false, "grade: exec failed\n");
-  _exit(kExecFailed);
+void SetNonblocking(int fd) {
+  fcntl(fd, F_SETFL, O_NONBLOCK);
 }
-
-std::vector<char*> Pointers(const std::vector<std::string>& texts) {
-  std::vector<char*> pointers;
-  for (const std::string& text : texts) {
-    pointers.push_back(const_cast<char*>(text.c_str()));  // exec's signature; nothing is written.
-  }
-  pointers.push_back(nullptr);
-  return pointers;
-}
-
-void SetNonblocking(int fd) { fcntl(fd, F_SETFL, O_NONBLOCK); }
 
 /// "child-pid" of bubblewrap's --info-fd, 0 while it has not come.
 pid_t ParseInnerPid(std::string_view info) {
@@ -152,7 +87,7 @@ class ChildRun {
     }
     Pipe info;
     Pipe block;
-    ExecPlan plan{.argv = Pointers(spec_.argv), .environment = Pointers(spec_.environment), .descriptors = {}, .parent = getpid()};
+    ExecPlan plan = MakeExecPlan(spec_);
     plan.descriptors = {{STDIN_FILENO, input.read.get()},
                         {STDOUT_FILENO, output.write.get()},
                         {STDERR_FILENO, error.write.get()},
@@ -163,7 +98,8 @@ class ChildRun {
       plan.descriptors.emplace_back(kInfoDescriptor, info.write.get());
       plan.descriptors.emplace_back(kBlockDescriptor, block.read.get());
     }
-    plan.descriptors.insert(plan.descriptors.end(), spec_.descriptors.begin(), spec_.descriptors.end());
+    plan.descriptors.insert(
+        plan.descriptors.end(), spec_.descriptors.begin(), spec_.descriptors.end());
     BITSWEEP_CHECK(plan.descriptors.size() <= kDescriptorsMax);
     {
       const std::lock_guard lock(registry_mutex);
@@ -213,8 +149,8 @@ class ChildRun {
     }};
     // After the kill the wait is for the kernel alone, which always comes.
     const absl::Duration left = killed_ ? absl::Seconds(60) : deadline_ - MonotonicNow();
-    const auto wait = static_cast<int>(
-        std::clamp<std::int64_t>(absl::ToInt64Milliseconds(left) + 1, 0, INT_MAX));
+    const auto wait =
+        static_cast<int>(std::clamp<std::int64_t>(absl::ToInt64Milliseconds(left) + 1, 0, INT_MAX));
     if (poll(fds.data(), fds.size(), wait) < 0) {
       return;
     }
@@ -231,7 +167,8 @@ class ChildRun {
   }
 
   void FeedInput() {
-    const ssize_t count = write(input_.get(), spec_.input.data() + written_, spec_.input.size() - written_);
+    const ssize_t count =
+        write(input_.get(), spec_.input.data() + written_, spec_.input.size() - written_);
     if (count < 0 && errno != EAGAIN && errno != EINTR) {
       written_ = spec_.input.size();  // Nobody reads any more.
     }
@@ -241,7 +178,8 @@ class ChildRun {
   void DrainAll() {
     Drain(&info_, [this](std::string_view piece) { OnInfo(piece); });
     Drain(&output_, [this](std::string_view piece) { OnStream(piece, &result_.output, nullptr); });
-    Drain(&error_, [this](std::string_view piece) { OnStream(piece, &result_.error, &result_.error_tail); });
+    Drain(&error_,
+          [this](std::string_view piece) { OnStream(piece, &result_.error, &result_.error_tail); });
     Drain(&report_, [this](std::string_view piece) { OnReport(piece); });
   }
 
@@ -299,7 +237,8 @@ class ChildRun {
       Kill(ChildEnd::kOutputLimit);
       return;
     }
-    if (spec_.wall_restarts_on_report) {
+    const bool first = reported_ == static_cast<std::int64_t>(piece.size());
+    if (first || spec_.wall_restarts_on_report) {
       deadline_ = MonotonicNow() + spec_.wall;
     }
     if (spec_.on_report) {
@@ -315,7 +254,8 @@ class ChildRun {
     }
     killed_ = true;
     result_.end = why;
-    // bubblewrap's inner process, the init of the namespace, dies with bubblewrap, and everything in there with it.
+    // bubblewrap's inner process, the init of the namespace, dies with bubblewrap, and everything
+    // in there with it.
     kill(-pid_, SIGKILL);
     kill(pid_, SIGKILL);
   }
@@ -345,7 +285,8 @@ class ChildRun {
   /// bubblewrap may end before its inner process is gone, which then is ours.
   void ReapInner() {
     siginfo_t state{};
-    if (inner_ == 0 || waitid(P_PID, static_cast<id_t>(inner_), &state, WEXITED | WNOHANG | WNOWAIT) != 0) {
+    if (inner_ == 0 ||
+        waitid(P_PID, static_cast<id_t>(inner_), &state, WEXITED | WNOHANG | WNOWAIT) != 0) {
       return;  // bubblewrap has reaped it.
     }
     kill(inner_, SIGKILL);
@@ -372,7 +313,8 @@ class ChildRun {
   }
 
   void AddUsage(const rusage& usage) {
-    result_.cpu += absl::DurationFromTimeval(usage.ru_utime) + absl::DurationFromTimeval(usage.ru_stime);
+    result_.cpu +=
+        absl::DurationFromTimeval(usage.ru_utime) + absl::DurationFromTimeval(usage.ru_stime);
     result_.memory_bytes = std::max<std::int64_t>(result_.memory_bytes, usage.ru_maxrss * 1024);
   }
 

@@ -1,9 +1,12 @@
-// Runs one child process to its end: descriptors, limits, deadlines, captured streams, and nothing left behind.
+// Runs one child process to its end: descriptors, limits, deadlines, captured streams, and nothing
+// left behind.
 //
-//   fork -> [cgroup, user, rlimits] -> exec --(bubblewrap: info, block)--> limits on the inner process -> poll -> kill -> reap
+//   fork -> [cgroup, user, rlimits] -> exec --(bubblewrap: info, block)--> limits on the inner
+//   process -> poll -> kill -> reap
 //
-// Thread rule: RunChild may be called from any number of threads at once; the calling thread must outlive the child (it
-// does, as the call blocks), because the kernel ends the child when the thread that forked it ends.
+// Thread rule: RunChild may be called from any number of threads at once; the calling thread must
+// outlive the child (it does, as the call blocks), because the kernel ends the child when the
+// thread that forked it ends.
 #pragma once
 
 #include <cstdint>
@@ -11,12 +14,12 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <sys/types.h>
 #include <utility>
 #include <vector>
 
 #include <absl/status/statusor.h>
 #include <absl/time/time.h>
-#include <sys/types.h>
 
 #include "worker/grade/cancellation.h"
 
@@ -31,21 +34,24 @@ inline constexpr int kFirstFreeDescriptor = 6;
 struct ChildSpec {
   std::vector<std::string> argv;  // argv[0] is an absolute path.
   std::vector<std::string> environment;
-  std::string working_folder;  // Empty: unchanged.
-  std::string input;           // Written to standard input, which is then closed.
-  std::vector<std::pair<int, int>> descriptors;             // {number in the child, ours}
-  std::vector<std::pair<int, std::uint64_t>> resource_limits;  // {RLIMIT_..., value} set before exec
+  std::string working_folder;                    // Empty: unchanged.
+  std::string input;                             // Written to standard input, which is then closed.
+  std::vector<std::pair<int, int>> descriptors;  // {number in the child, ours}
+  std::vector<std::pair<int, std::uint64_t>>
+      resource_limits;            // {RLIMIT_..., value} set before exec
   std::vector<int> cgroup_files;  // Open cgroup.procs files: the child enters each.
   std::optional<uid_t> user;      // Become this user and group before exec; needs root.
   bool has_inner = false;         // The child is bubblewrap: --info-fd and --block-fd are ours.
-  std::optional<std::uint64_t> inner_processes;  // RLIMIT_NPROC of the inner process, set while it is blocked.
-  absl::Duration wall = absl::Seconds(15);
-  absl::Duration start_allowance = absl::ZeroDuration();  // Added to the first deadline.
-  // True: the deadline is for the next report, and each one moves it (a compile server).
+  std::optional<std::uint64_t>
+      inner_processes;  // RLIMIT_NPROC of the inner process, set while it is blocked.
+  absl::Duration wall = absl::Seconds(15);                // From the first report on.
+  absl::Duration start_allowance = absl::ZeroDuration();  // Until then there is this much more.
+  // True: each report begins `wall` anew, not only the first (a compile server).
   bool wall_restarts_on_report = false;
   std::int64_t output_bytes_max = 0;
   std::int64_t report_bytes_max = 0;
-  // Called with each piece of the report as it comes, on the calling thread; the result's `report` is then empty.
+  // Called with each piece of the report as it comes, on the calling thread; the result's `report`
+  // is then empty.
   std::function<void(std::string_view)> on_report;
 };
 
@@ -60,8 +66,8 @@ struct ChildResult {
   ChildEnd end = ChildEnd::kEnded;
   std::optional<int> exit_code;  // One of these two, for kEnded; bubblewrap's 128 + n is signal n.
   std::optional<int> signal;
-  std::string output;  // The first kStreamBytesKept bytes.
-  std::string error;   // The same.
+  std::string output;      // The first kStreamBytesKept bytes.
+  std::string error;       // The same.
   std::string error_tail;  // The last kStreamBytesKept bytes.
   std::string report;
   absl::Duration cpu;
@@ -69,13 +75,14 @@ struct ChildResult {
   std::int64_t memory_bytes = 0;  // Largest resident size of any process of the tree.
 };
 
-/// Makes this process the reaper of orphans below it, so that RunChild can wait for them, and ignores SIGPIPE. Call early; may
-/// be repeated.
+/// Makes this process the reaper of orphans below it, so that RunChild can wait for them, and
+/// ignores SIGPIPE. Call early; may be repeated.
 void PrepareToRunChildren();
 
-/// Runs the child and returns when it and, for bubblewrap, everything in its process namespace is gone. Without bubblewrap its
-/// process group is killed, and orphans with a session of their own are killed as they reach this process.
-/// UNAVAILABLE: the machine refused a process, a descriptor or memory.
+/// Runs the child and returns when it and, for bubblewrap, everything in its process namespace is
+/// gone. Without bubblewrap its process group is killed, and orphans with a session of their own
+/// are killed as they reach this process. UNAVAILABLE: the machine refused a process, a descriptor
+/// or memory.
 absl::StatusOr<ChildResult> RunChild(const ChildSpec& spec, const Cancellation& cancellation);
 
 }  // namespace bitsweep::grade

@@ -3,16 +3,16 @@
 #include <algorithm>
 #include <fstream>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <numeric>
 #include <set>
 #include <sstream>
 #include <utility>
 
-#include <nlohmann/json.hpp>
-
-#include "proto/base/status_macros.h"
 #include "worker/grade/limits.h"
 #include "worker/grade/text.h"
+
+#include "proto/base/status_macros.h"
 
 namespace bitsweep::grade {
 namespace {
@@ -67,16 +67,21 @@ absl::StatusOr<Completion> ParseLine(std::string_view line,
   const std::string& name = value["name"].get_ref<const std::string&>();
   const auto at = indices.find(name);
   if (at == indices.end()) {
-    return absl::InvalidArgumentError(
-        Cat("problem \"", name, "\" is not in the benchmark; the nearest name is \"", Nearest(name, records), "\""));
+    return absl::InvalidArgumentError(Cat("problem \"",
+                                          name,
+                                          "\" is not in the benchmark; the nearest name is \"",
+                                          Nearest(name, records),
+                                          "\""));
   }
   Completion completion;
   completion.record = at->second;
   completion.sample = value["sample"].get<std::int64_t>();
   completion.text = value["completion"].get<std::string>();
   if (static_cast<std::int64_t>(completion.text.size()) > kCompletionBytesMax) {
-    return absl::InvalidArgumentError(
-        Cat("the completion has ", completion.text.size(), " bytes, allowed are ", kCompletionBytesMax));
+    return absl::InvalidArgumentError(Cat("the completion has ",
+                                          completion.text.size(),
+                                          " bytes, allowed are ",
+                                          kCompletionBytesMax));
   }
   return completion;
 }
@@ -100,11 +105,18 @@ absl::StatusOr<std::vector<Completion>> ParseCompletions(std::string_view text,
     }
     absl::StatusOr<Completion> completion = ParseLine(line, indices, records);
     if (!completion.ok()) {
-      return absl::InvalidArgumentError(Cat(origin, ":", number, ": ", std::string(completion.status().message())));
+      return absl::InvalidArgumentError(
+          Cat(origin, ":", number, ": ", std::string(completion.status().message())));
     }
     if (!seen.emplace(completion->record, completion->sample).second) {
-      return absl::InvalidArgumentError(Cat(
-          origin, ":", number, ": sample ", completion->sample, " of \"", records[completion->record].name, "\" comes twice"));
+      return absl::InvalidArgumentError(Cat(origin,
+                                            ":",
+                                            number,
+                                            ": sample ",
+                                            completion->sample,
+                                            " of \"",
+                                            records[completion->record].name,
+                                            "\" comes twice"));
     }
     completions.push_back(*std::move(completion));
   }
@@ -130,7 +142,8 @@ absl::StatusOr<std::vector<Completion>> CanonicalCompletions(const std::vector<R
   std::vector<Completion> completions;
   for (std::size_t i = 0; i < records.size(); ++i) {
     if (!records[i].canonical_solution) {
-      return absl::InvalidArgumentError(Cat("record \"", records[i].name, "\" has no `canonical_solution`"));
+      return absl::InvalidArgumentError(
+          Cat("record \"", records[i].name, "\" has no `canonical_solution`"));
     }
     completions.push_back({.record = i, .sample = 0, .text = *records[i].canonical_solution});
   }

@@ -20,17 +20,20 @@ struct Completion {
   std::string text;
 };
 
-/// Reads completions for `records`, in file order. INVALID_ARGUMENT, naming file:line: malformed JSON, a missing key, a name that
-/// the benchmark does not have (with the nearest that it has), the same sample twice, no completion at all. NOT_FOUND: no file.
-absl::StatusOr<std::vector<Completion>> ReadCompletions(const std::filesystem::path& path,
-                                                        const std::vector<benchmark::Record>& records);
+/// Reads completions for `records`, in file order. INVALID_ARGUMENT, naming file:line: malformed
+/// JSON, a missing key, a name that the benchmark does not have (with the nearest that it has), the
+/// same sample twice, no completion at all. NOT_FOUND: no file.
+absl::StatusOr<std::vector<Completion>> ReadCompletions(
+    const std::filesystem::path& path, const std::vector<benchmark::Record>& records);
 
 /// As ReadCompletions, for text in memory.
-absl::StatusOr<std::vector<Completion>> ParseCompletions(std::string_view text,
-                                                         const std::string& origin,
-                                                         const std::vector<benchmark::Record>& records);
+absl::StatusOr<std::vector<Completion>> ParseCompletions(
+    std::string_view text,
+    const std::string& origin,
+    const std::vector<benchmark::Record>& records);
 
 /// One completion for each record: its canonical solution. INVALID_ARGUMENT: a record has none.
-absl::StatusOr<std::vector<Completion>> CanonicalCompletions(const std::vector<benchmark::Record>& records);
+absl::StatusOr<std::vector<Completion>> CanonicalCompletions(
+    const std::vector<benchmark::Record>& records);
 
 }  // namespace bitsweep::grade

@@ -2,7 +2,6 @@
 
 #include <cerrno>
 #include <cstdio>
-
 #include <nlohmann/json.hpp>
 #include <unistd.h>
 
@@ -18,7 +17,8 @@ void GradeEvents::Write(const ordered_json& event) {
   if (fd_ < 0) {
     return;
   }
-  const std::string line = event.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + "\n";
+  const std::string line =
+      event.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + "\n";
   std::string_view rest = line;
   while (!rest.empty()) {
     const ssize_t count = write(fd_, rest.data(), rest.size());
@@ -48,7 +48,11 @@ void GradeEvents::Hello() {
 
 void GradeEvents::Progress(std::int64_t done, std::int64_t total, std::int64_t passed) {
   const std::lock_guard lock(mutex_);
-  Write({{"event", "progress"}, {"phase", "grade"}, {"done", done}, {"total", total}, {"unit", "programs"}});
+  Write({{"event", "progress"},
+         {"phase", "grade"},
+         {"done", done},
+         {"total", total},
+         {"unit", "programs"}});
   if (draw_progress_) {
     const std::string line = Cat("\r\x1b[Kgrading ", done, "/", total, ", ", passed, " pass");
     std::fputs(line.c_str(), stderr);

@@ -4,16 +4,17 @@
 
 #include <cstdint>
 #include <mutex>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 #include <absl/status/status.h>
-#include <nlohmann/json_fwd.hpp>
 
 namespace bitsweep::grade {
 
 class GradeEvents {
  public:
-  /// Writes to descriptor `fd`; -1: nowhere. With `draw_progress` a progress line is drawn on standard error.
+  /// Writes to descriptor `fd`; -1: nowhere. With `draw_progress` a progress line is drawn on
+  /// standard error.
   GradeEvents(int fd, bool draw_progress) : fd_(fd), draw_progress_(draw_progress) {}
 
   void Hello();

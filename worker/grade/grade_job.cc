@@ -3,19 +3,19 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <fcntl.h>
 #include <filesystem>
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <sstream>
+#include <unistd.h>
 #include <utility>
 
-#include <fcntl.h>
-#include <nlohmann/json.hpp>
-#include <unistd.h>
-
 #include "bitsweep_generated/semantics.h"
-#include "proto/base/status_macros.h"
 #include "worker/grade/text.h"
 #include "worker/grade/unique_fd.h"
+
+#include "proto/base/status_macros.h"
 
 namespace bitsweep::grade {
 namespace {
@@ -55,7 +55,8 @@ class SpecReader {
       return otherwise;
     }
     if (!member->is_number() || member->get<double>() < low || member->get<double>() > high) {
-      Complain(pointer, Cat("must be a number from ", low, " to ", high, ", found ", member->dump()));
+      Complain(pointer,
+               Cat("must be a number from ", low, " to ", high, ", found ", member->dump()));
       return otherwise;
     }
     return member->get<double>();
@@ -76,7 +77,9 @@ ordered_json VerdictLine(const benchmark::Record& record,
                          const Completion& completion,
                          const Outcome& outcome,
                          Isolation isolation) {
-  const auto number = [](const std::optional<int>& value) { return value ? ordered_json(*value) : ordered_json(); };
+  const auto number = [](const std::optional<int>& value) {
+    return value ? ordered_json(*value) : ordered_json();
+  };
   return {{"name", record.name},
           {"sample", completion.sample},
           {"verdict", VerdictName(outcome.verdict)},
@@ -187,7 +190,8 @@ absl::StatusOr<GradeJob> ParseSpec(std::string_view text, const std::string& ori
   }
   const int ours = SemanticsOf("grade");
   if (const double theirs = spec.Number("/semantics", true, ours, 0, 1e9); theirs != ours) {
-    spec.Complain("/semantics", Cat("is ", static_cast<std::int64_t>(theirs), ", this tool has ", ours));
+    spec.Complain("/semantics",
+                  Cat("is ", static_cast<std::int64_t>(theirs), ", this tool has ", ours));
   }
   GradeJob job;
   job.benchmark = spec.Text("/benchmark/file", true);
@@ -204,13 +208,15 @@ absl::StatusOr<GradeJob> ParseSpec(std::string_view text, const std::string& ori
   if (const auto known = benchmark::ParsePostProcessing(policy)) {
     job.options.post_processing = *known;
   } else {
-    spec.Complain("/grading/post_processing", Cat("must be study, keep_helpers or none, found \"", policy, "\""));
+    spec.Complain("/grading/post_processing",
+                  Cat("must be study, keep_helpers or none, found \"", policy, "\""));
   }
   const std::string isolation = spec.Text("/grading/isolation", false, "bubblewrap");
   if (const auto known = ParseIsolation(isolation)) {
     job.options.isolation = *known;
   } else {
-    spec.Complain("/grading/isolation", Cat("must be bubblewrap, landlock or none, found \"", isolation, "\""));
+    spec.Complain("/grading/isolation",
+                  Cat("must be bubblewrap, landlock or none, found \"", isolation, "\""));
   }
   const double seconds = spec.Number("/grading/timeout_seconds", false, 15, 0.1, 3600);
   job.options.limits.wall = absl::Seconds(seconds);
@@ -229,22 +235,31 @@ absl::StatusOr<GradeJob> ReadSpec(const std::string& path) {
   return ParseSpec(text.str(), path);
 }
 
-absl::Status RunGradeJob(const GradeJob& job, GradeEvents& events, const Cancellation& cancellation) {
+absl::Status RunGradeJob(const GradeJob& job,
+                         GradeEvents& events,
+                         const Cancellation& cancellation) {
   BITSWEEP_ASSIGN_OR_RETURN(const std::vector<benchmark::Record> records, ReadRecords(job));
   BITSWEEP_ASSIGN_OR_RETURN(
       const std::vector<Completion> completions,
       job.canonical ? CanonicalCompletions(records) : ReadCompletions(job.completions, records));
-  BITSWEEP_ASSIGN_OR_RETURN(const std::unique_ptr<Grader> grader, Grader::Open(job.options, records.front().language));
+  BITSWEEP_ASSIGN_OR_RETURN(const std::unique_ptr<Grader> grader,
+                            Grader::Open(job.options, records.front().language));
   Grader::Observer observer;
   observer.on_progress = [&](std::int64_t done, std::int64_t total, std::int64_t passed) {
     events.Progress(done, total, passed);
   };
-  observer.on_log = [&](const std::string& level, const std::string& message) { events.Log(level, message); };
-  BITSWEEP_ASSIGN_OR_RETURN(const GradeReport report, grader->Grade(records, completions, observer, cancellation));
+  observer.on_log = [&](const std::string& level, const std::string& message) {
+    events.Log(level, message);
+  };
+  BITSWEEP_ASSIGN_OR_RETURN(const GradeReport report,
+                            grader->Grade(records, completions, observer, cancellation));
   std::string lines;
   for (std::size_t i = 0; i < completions.size(); ++i) {
     const Outcome& outcome = report.outcomes[report.outcome_of[i]];
-    lines += VerdictLine(records[completions[i].record], completions[i], outcome, grader->sandbox().isolation()).dump();
+    lines +=
+        VerdictLine(
+            records[completions[i].record], completions[i], outcome, grader->sandbox().isolation())
+            .dump();
     lines += '\n';
   }
   BITSWEEP_RETURN_IF_ERROR(WriteWhole(job.output, lines));

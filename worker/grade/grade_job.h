@@ -1,5 +1,5 @@
-// One grading job: what `run` and `run-spec` both build, and the one implementation that carries it out.
-// Thread rule: ReadSpec is free of state; RunGradeJob blocks.
+// One grading job: what `run` and `run-spec` both build, and the one implementation that carries it
+// out. Thread rule: ReadSpec is free of state; RunGradeJob blocks.
 #pragma once
 
 #include <optional>
@@ -19,18 +19,22 @@ struct GradeJob {
   std::string completions;  // File; unused with `canonical`.
   std::string output;       // File, written whole or not at all.
   bool canonical = false;   // Grade the records' own solutions.
-  std::optional<benchmark::Language> language;  // What the benchmark must be, where the spec says so.
+  std::optional<benchmark::Language>
+      language;  // What the benchmark must be, where the spec says so.
   GraderOptions options;
 };
 
-/// Reads a stage spec of kind `grade` (proto/README.md); the output is verdicts.jsonl in its output folder.
-/// INVALID_ARGUMENT, naming the member; NOT_FOUND: no file.
+/// Reads a stage spec of kind `grade` (proto/README.md); the output is verdicts.jsonl in its output
+/// folder. INVALID_ARGUMENT, naming the member; NOT_FOUND: no file.
 absl::StatusOr<GradeJob> ReadSpec(const std::string& path);
 
 /// As ReadSpec, for text in memory.
 absl::StatusOr<GradeJob> ParseSpec(std::string_view text, const std::string& origin);
 
-/// Grades, writes the verdicts, sends progress and done events. The caller sends hello and, on an error, failed.
-absl::Status RunGradeJob(const GradeJob& job, GradeEvents& events, const Cancellation& cancellation);
+/// Grades, writes the verdicts, sends progress and done events. The caller sends hello and, on an
+/// error, failed.
+absl::Status RunGradeJob(const GradeJob& job,
+                         GradeEvents& events,
+                         const Cancellation& cancellation);
 
 }  // namespace bitsweep::grade

@@ -5,9 +5,10 @@
 #include <unordered_map>
 #include <utility>
 
-#include "proto/base/status_macros.h"
 #include "worker/grade/text.h"
 #include "worker/grade/work_queue.h"
+
+#include "proto/base/status_macros.h"
 
 namespace bitsweep::grade {
 namespace {
@@ -18,11 +19,19 @@ using benchmark::Record;
 /// One run of Grade: what its pool threads share.
 class GradeRun {
  public:
-  GradeRun(const GraderOptions& options, const PythonRunner* python, const JavaRunner* java,
-           const Grader::Observer& observer, const Cancellation& cancellation)
-      : options_(options), python_(python), java_(java), observer_(observer), cancellation_(cancellation) {}
+  GradeRun(const GraderOptions& options,
+           const PythonRunner* python,
+           const JavaRunner* java,
+           const Grader::Observer& observer,
+           const Cancellation& cancellation)
+      : options_(options),
+        python_(python),
+        java_(java),
+        observer_(observer),
+        cancellation_(cancellation) {}
 
-  absl::StatusOr<GradeReport> Run(const std::vector<Record>& records, const std::vector<Completion>& completions) {
+  absl::StatusOr<GradeReport> Run(const std::vector<Record>& records,
+                                  const std::vector<Completion>& completions) {
     const absl::Time started = absl::Now();
     BITSWEEP_RETURN_IF_ERROR(Assemble(records, completions));
     OpenCgroups();
@@ -40,15 +49,20 @@ class GradeRun {
   }
 
  private:
-  absl::Status Assemble(const std::vector<Record>& records, const std::vector<Completion>& completions) {
+  absl::Status Assemble(const std::vector<Record>& records,
+                        const std::vector<Completion>& completions) {
     std::unordered_map<std::string, std::size_t> known;
     for (const Completion& completion : completions) {
       const Record& record = records[completion.record];
       std::string program = benchmark::AssembleProgram(
           record, benchmark::CutCompletion(record, completion.text, options_.post_processing));
       if (static_cast<std::int64_t>(program.size()) > kProgramBytesMax) {
-        return absl::InvalidArgumentError(
-            Cat("the program of \"", record.name, "\" has ", program.size(), " bytes, allowed are ", kProgramBytesMax));
+        return absl::InvalidArgumentError(Cat("the program of \"",
+                                              record.name,
+                                              "\" has ",
+                                              program.size(),
+                                              " bytes, allowed are ",
+                                              kProgramBytesMax));
       }
       const auto [at, fresh] = known.emplace(std::move(program), programs_.size());
       if (fresh) {
@@ -60,13 +74,16 @@ class GradeRun {
     }
     report_.outcomes.resize(programs_.size());
     total_ = static_cast<std::int64_t>(completions.size());
-    const bool tuples = std::any_of(programs_.begin(), programs_.end(), [](const std::string& program) {
-      return program.find("org.javatuples") != std::string::npos;
-    });
-    if (java_ != nullptr && java_->javatuples().empty() && tuples && observer_.on_log) {
-      observer_.on_log("warning",
-                       "programs import org.javatuples, and there is no javatuples.jar: they will not compile. Give "
-                       "--javatuples JAR or put it at /usr/share/java/javatuples.jar");
+    const bool tuples =
+        std::any_of(programs_.begin(), programs_.end(), [](const std::string& program) {
+          return program.find("org.javatuples") != std::string::npos;
+        });
+    if (java_ != nullptr && java_->javatuples().empty() && tuples) {
+      // None of them would compile, and that would be scored as the model's failure.
+      return absl::FailedPreconditionError(
+          "programs import org.javatuples, and there is no javatuples.jar: install "
+          "libjavatuples-java, give --javatuples JAR, or put version 1.2 at "
+          "/usr/local/share/java/javatuples.jar");
     }
     return absl::OkStatus();
   }
@@ -74,25 +91,28 @@ class GradeRun {
   void OpenCgroups() {
     for (int i = 0; i < options_.jobs; ++i) {
       Limits limits = options_.limits;
-      limits.processes = java_ != nullptr ? std::max<std::int64_t>(limits.processes, 256) : limits.processes;
+      limits.processes =
+          java_ != nullptr ? std::max<std::int64_t>(limits.processes, 256) : limits.processes;
       cgroups_.push_back(Cgroup::Open(limits));
     }
     const Cgroup* first = cgroups_.front().get();
     if (first == nullptr || !first->limits_memory()) {
-      report_.limits_not_enforced.emplace_back("memory of the process tree (no writable memory control group)");
+      report_.limits_not_enforced.emplace_back(
+          "memory of the process tree (no writable memory control group)");
     }
     if (first == nullptr || !first->limits_processes()) {
       report_.limits_not_enforced.emplace_back("processes by control group (RLIMIT_NPROC is used)");
     }
   }
 
-  const Cgroup* CgroupOf(int thread) const { return cgroups_[static_cast<std::size_t>(thread)].get(); }
+  const Cgroup* CgroupOf(int thread) const {
+    return cgroups_[static_cast<std::size_t>(thread)].get();
+  }
 
   /// Programs go to compile servers in chunks; each class runs as soon as it is compiled.
   void AddCompilations() {
-    const std::size_t servers = std::max<std::size_t>(
-        (programs_.size() + kCompileChunkMax - 1) / kCompileChunkMax,
-        1);
+    const std::size_t servers =
+        std::max<std::size_t>((programs_.size() + kCompileChunkMax - 1) / kCompileChunkMax, 1);
     const std::size_t chunk = (programs_.size() + servers - 1) / servers;
     for (std::size_t begin = 0; begin < programs_.size(); begin += chunk) {
       const std::size_t end = std::min(begin + chunk, programs_.size());
@@ -102,22 +122,30 @@ class GradeRun {
 
   void RunPython(std::size_t index, int thread) {
     Finish(index, Twice([&] {
-             return python_->Run(programs_[index], options_.limits, CgroupOf(thread), cancellation_);
+             return python_->Run(
+                 programs_[index], options_.limits, CgroupOf(thread), cancellation_);
            }));
   }
 
   void CompileJava(std::size_t begin, std::size_t end, int thread) {
-    const std::vector<std::string_view> programs(programs_.begin() + static_cast<std::ptrdiff_t>(begin),
-                                                 programs_.begin() + static_cast<std::ptrdiff_t>(end));
+    const std::vector<std::string_view> programs(
+        programs_.begin() + static_cast<std::ptrdiff_t>(begin),
+        programs_.begin() + static_cast<std::ptrdiff_t>(end));
     const absl::Status status = java_->Compile(
-        programs, options_.limits, CgroupOf(thread), cancellation_, [&](std::size_t offset, Compiled answer) {
+        programs,
+        options_.limits,
+        CgroupOf(thread),
+        cancellation_,
+        [&](std::size_t offset, Compiled answer) {
           const std::size_t index = begin + offset;
           if (!answer.compiled) {
             Finish(index, std::move(answer.outcome));
             return;
           }
           // Urgent, so that jars do not pile up while further chunks are compiled.
-          queue_.Add([this, index, jar = std::move(answer.jar)](int at) { RunJava(index, jar, at); }, true);
+          queue_.Add(
+              [this, index, jar = std::move(answer.jar)](int at) { RunJava(index, jar, at); },
+              true);
         });
     if (!status.ok()) {
       Fail(status);
@@ -125,7 +153,9 @@ class GradeRun {
   }
 
   void RunJava(std::size_t index, const std::string& jar, int thread) {
-    Finish(index, Twice([&] { return java_->Run(jar, options_.limits, CgroupOf(thread), cancellation_); }));
+    Finish(index, Twice([&] {
+             return java_->Run(jar, options_.limits, CgroupOf(thread), cancellation_);
+           }));
   }
 
   /// An infrastructure failure is tried again once, and never scored.
@@ -186,12 +216,15 @@ class GradeRun {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Grader>> Grader::Open(const GraderOptions& options, Language language) {
+absl::StatusOr<std::unique_ptr<Grader>> Grader::Open(const GraderOptions& options,
+                                                     Language language) {
   std::unique_ptr<Grader> grader(new Grader(options));
-  BITSWEEP_ASSIGN_OR_RETURN(grader->sandbox_, Sandbox::Open(options.isolation, options.search_path));
+  BITSWEEP_ASSIGN_OR_RETURN(grader->sandbox_,
+                            Sandbox::Open(options.isolation, options.search_path));
   if (language == Language::kPython) {
-    BITSWEEP_ASSIGN_OR_RETURN(grader->python_,
-                              PythonRunner::Open(*grader->sandbox_, options.python, options.search_path));
+    BITSWEEP_ASSIGN_OR_RETURN(
+        grader->python_,
+        PythonRunner::Open(*grader->sandbox_, options.python, options.search_path));
   } else {
     const JavaRunner::Options java{
         .java = options.java, .javatuples = options.javatuples, .search_path = options.search_path};
@@ -204,7 +237,8 @@ absl::StatusOr<GradeReport> Grader::Grade(const std::vector<Record>& records,
                                           const std::vector<Completion>& completions,
                                           const Observer& observer,
                                           const Cancellation& cancellation) {
-  return GradeRun(options_, python_.get(), java_.get(), observer, cancellation).Run(records, completions);
+  return GradeRun(options_, python_.get(), java_.get(), observer, cancellation)
+      .Run(records, completions);
 }
 
 }  // namespace bitsweep::grade

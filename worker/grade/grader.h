@@ -1,9 +1,10 @@
 // Grades the completions of one benchmark: cut, assemble, run every distinct program once, judge.
 //
-//   completions -> cut -> programs -> distinct -> [Java: compile servers] -> pool of sandboxes -> outcomes
+//   completions -> cut -> programs -> distinct -> [Java: compile servers] -> pool of sandboxes ->
+//   outcomes
 //
-// Thread rule: Grade blocks; it may be called once at a time for a Grader. The observer is called from pool threads, one call
-// at a time.
+// Thread rule: Grade blocks; it may be called once at a time for a Grader. The observer is called
+// from pool threads, one call at a time.
 #pragma once
 
 #include <array>
@@ -37,7 +38,7 @@ struct GraderOptions {
 
 /// Every completion's outcome, and the figures of the run.
 struct GradeReport {
-  std::vector<Outcome> outcomes;  // One for each distinct program.
+  std::vector<Outcome> outcomes;        // One for each distinct program.
   std::vector<std::size_t> outcome_of;  // For each completion the index of its outcome.
   std::array<std::int64_t, kVerdictCount> by_verdict{};  // Completions by verdict.
   std::int64_t passed = 0;
@@ -45,7 +46,8 @@ struct GradeReport {
   absl::Duration wall;
   absl::Duration cpu;  // Of all programs and compilers.
   std::int64_t peak_memory_bytes = 0;
-  std::vector<std::string> limits_not_enforced;  // "processes", "memory": what this machine could not limit.
+  std::vector<std::string>
+      limits_not_enforced;  // "processes", "memory": what this machine could not limit.
 };
 
 class Grader {
@@ -56,11 +58,13 @@ class Grader {
     std::function<void(const std::string& level, const std::string& message)> on_log;
   };
 
-  /// Opens the sandbox and the runner for `language`. FAILED_PRECONDITION: the machine lacks one (class sandbox).
-  static absl::StatusOr<std::unique_ptr<Grader>> Open(const GraderOptions& options, benchmark::Language language);
+  /// Opens the sandbox and the runner for `language`. FAILED_PRECONDITION: the machine lacks one
+  /// (class sandbox).
+  static absl::StatusOr<std::unique_ptr<Grader>> Open(const GraderOptions& options,
+                                                      benchmark::Language language);
 
-  /// Grades everything. UNAVAILABLE: the sandbox failed twice on a program (class sandbox); nothing is scored.
-  /// CANCELLED: `cancellation` came; no process is left.
+  /// Grades everything. UNAVAILABLE: the sandbox failed twice on a program (class sandbox); nothing
+  /// is scored. CANCELLED: `cancellation` came; no process is left.
   absl::StatusOr<GradeReport> Grade(const std::vector<benchmark::Record>& records,
                                     const std::vector<Completion>& completions,
                                     const Observer& observer,

@@ -1,5 +1,5 @@
-// What one program may use. Every wait, stream and process of this room is bounded by a value of this file.
-// Thread rule: plain values.
+// What one program may use. Every wait, stream and process of this room is bounded by a value of
+// this file. Thread rule: plain values.
 #pragma once
 
 #include <cstdint>
@@ -11,17 +11,21 @@ namespace bitsweep::grade {
 
 inline constexpr std::int64_t kMiB = std::int64_t{1} << 20;
 
-/// The limits of one run. Those that the machine could not enforce are named by Sandbox::enforced().
+/// The limits of one run. Those that the machine could not enforce are named by
+/// Sandbox::enforced().
 struct Limits {
-  absl::Duration wall = absl::Seconds(15);    // As in the study.
-  absl::Duration cpu = absl::Seconds(16);     // RLIMIT_CPU of each process: a second more, so that the wall decides.
-  std::int64_t address_space_bytes = 2048 * kMiB;  // RLIMIT_AS of each process; 0: none (a JVM reserves far more than it uses).
-  std::int64_t memory_bytes = 1024 * kMiB;    // Of the whole tree, where cgroups can be written.
-  std::int64_t processes = 64;                // Processes and threads of the tree.
-  std::int64_t output_bytes = 16 * kMiB;      // Standard output and error together; more ends the program.
-  std::int64_t report_bytes = 4096;           // On descriptor 3.
-  std::int64_t file_bytes = 64 * kMiB;        // RLIMIT_FSIZE of each file.
-  std::int64_t disk_bytes = 64 * kMiB;        // Size of the tmpfs that is the only place to write.
+  absl::Duration wall = absl::Seconds(15);  // As in the study.
+  absl::Duration cpu =
+      absl::Seconds(16);  // RLIMIT_CPU of each process: a second more, so that the wall decides.
+  std::int64_t address_space_bytes =
+      2048 * kMiB;  // RLIMIT_AS of each process; 0: none (a JVM reserves far more than it uses).
+  std::int64_t memory_bytes = 1024 * kMiB;  // Of the whole tree, where cgroups can be written.
+  std::int64_t processes = 64;              // Processes and threads of the tree.
+  std::int64_t output_bytes =
+      16 * kMiB;                     // Standard output and error together; more ends the program.
+  std::int64_t report_bytes = 4096;  // On descriptor 3.
+  std::int64_t file_bytes = 64 * kMiB;  // RLIMIT_FSIZE of each file.
+  std::int64_t disk_bytes = 64 * kMiB;  // Size of the tmpfs that is the only place to write.
   std::int64_t open_files = 256;
 };
 
@@ -33,7 +37,11 @@ inline constexpr std::int64_t kProgramBytesMax = 4 * kMiB;
 inline constexpr std::int64_t kCompletionBytesMax = 1 * kMiB;
 // Programs that one compile server takes before a fresh one replaces it.
 inline constexpr int kCompileChunkMax = 64;
-// The start of the compile server (the source launcher compiles it first), over and above the first program's time.
+// The start of the sandbox and the interpreter, over and above the program's own time: a busy
+// machine is not its fault.
+inline constexpr absl::Duration kProgramStart = absl::Seconds(30);
+// The start of the compile server (the source launcher compiles it first), over and above the first
+// program's time.
 inline constexpr absl::Duration kCompileServerStart = absl::Seconds(60);
 // An infrastructure failure is tried this many times in all before it fails the run.
 inline constexpr int kInfrastructureAttempts = 2;

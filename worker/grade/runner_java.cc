@@ -5,26 +5,32 @@
 #include <filesystem>
 #include <utility>
 
-
-#include "bitsweep_generated/java_harness.h"
 #include "bitsweep_generated/java_compile_server.h"
-#include "proto/base/status_macros.h"
+#include "bitsweep_generated/java_harness.h"
 #include "worker/grade/text.h"
+
+#include "proto/base/status_macros.h"
 
 namespace bitsweep::grade {
 namespace {
 
 constexpr const char* kUsualJava = "/usr/bin/java";
-constexpr std::array kJavatuplesPlaces = {"/usr/share/java/javatuples.jar", "/usr/local/share/java/javatuples.jar"};
+constexpr std::array kJavatuplesPlaces = {"/usr/share/java/javatuples.jar",
+                                          "/usr/local/share/java/javatuples.jar"};
 
-// A small heap and the simple collector start faster; the first compiler tier is enough for tests of milliseconds.
+// A small heap and the simple collector start faster; the first compiler tier is enough for tests
+// of milliseconds.
 const std::vector<std::string>& MachineOptions() {
-  static const std::vector<std::string> options = {
-      "-Xshare:auto", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData", "-Xmx512m"};
+  static const std::vector<std::string> options = {"-Xshare:auto",
+                                                   "-XX:TieredStopAtLevel=1",
+                                                   "-XX:+UseSerialGC",
+                                                   "-XX:-UsePerfData",
+                                                   "-Xmx512m"};
   return options;
 }
 
-/// A virtual machine reserves much more address space than it uses and has some twenty threads of its own.
+/// A virtual machine reserves much more address space than it uses and has some twenty threads of
+/// its own.
 Limits ForMachine(Limits limits) {
   limits.address_space_bytes = 0;
   limits.processes = std::max<std::int64_t>(limits.processes, 256);
@@ -86,16 +92,21 @@ Compiled NotCompiled(Verdict verdict, std::string_view messages) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<JavaRunner>> JavaRunner::Open(const Sandbox& sandbox, const Options& options) {
+absl::StatusOr<std::unique_ptr<JavaRunner>> JavaRunner::Open(const Sandbox& sandbox,
+                                                             const Options& options) {
   std::unique_ptr<JavaRunner> runner(new JavaRunner(sandbox));
   std::error_code error;
   std::string java = options.java;
   if (java.empty()) {
-    java = std::filesystem::exists(kUsualJava, error) ? kUsualJava : FindProgram("java", options.search_path);
+    java = std::filesystem::exists(kUsualJava, error) ? kUsualJava
+                                                      : FindProgram("java", options.search_path);
   }
   if (java.empty()) {
-    return absl::FailedPreconditionError(Cat(
-        "java is neither at ", kUsualJava, " nor in PATH (", options.search_path, "): install openjdk-17-jdk-headless"));
+    return absl::FailedPreconditionError(Cat("java is neither at ",
+                                             kUsualJava,
+                                             " nor in PATH (",
+                                             options.search_path,
+                                             "): install openjdk-17-jdk-headless"));
   }
   // /usr/bin/java goes through /etc/alternatives; the machine finds its files from its real place.
   const std::filesystem::path real = std::filesystem::canonical(java, error);
@@ -105,7 +116,8 @@ absl::StatusOr<std::unique_ptr<JavaRunner>> JavaRunner::Open(const Sandbox& sand
   runner->java_ = real.string();
   const std::filesystem::path home = real.parent_path().parent_path();
   if (!std::filesystem::exists(home / "lib" / "modules", error)) {
-    return absl::FailedPreconditionError(Cat("java at ", real.string(), ": ", home.string(), " is not a JDK"));
+    return absl::FailedPreconditionError(
+        Cat("java at ", real.string(), ": ", home.string(), " is not a JDK"));
   }
   if (!std::filesystem::exists(home / "bin" / "javac", error)) {
     return absl::FailedPreconditionError(
@@ -121,7 +133,8 @@ absl::StatusOr<std::unique_ptr<JavaRunner>> JavaRunner::Open(const Sandbox& sand
     }
   }
   runner->javatuples_ = options.javatuples;
-  if (!runner->javatuples_.empty() && !std::filesystem::is_regular_file(runner->javatuples_, error)) {
+  if (!runner->javatuples_.empty() &&
+      !std::filesystem::is_regular_file(runner->javatuples_, error)) {
     return absl::FailedPreconditionError(Cat("javatuples: there is no file ", runner->javatuples_));
   }
   for (const char* place : kJavatuplesPlaces) {
@@ -136,19 +149,21 @@ absl::StatusOr<std::unique_ptr<JavaRunner>> JavaRunner::Open(const Sandbox& sand
   return runner;
 }
 
-absl::Status JavaRunner::Compile(const std::vector<std::string_view>& programs,
-                                 const Limits& limits,
-                                 const Cgroup* cgroup,
-                                 const Cancellation& cancellation,
-                                 const std::function<void(std::size_t, Compiled)>& on_answer) const {
-  std::size_t next = 0;      // The first program without an answer.
+absl::Status JavaRunner::Compile(
+    const std::vector<std::string_view>& programs,
+    const Limits& limits,
+    const Cgroup* cgroup,
+    const Cancellation& cancellation,
+    const std::function<void(std::size_t, Compiled)>& on_answer) const {
+  std::size_t next = 0;                   // The first program without an answer.
   std::size_t breaker = programs.size();  // The program that the last server ended on.
   int failed_starts = 0;
   while (next < programs.size()) {
     Job job;
     job.argv = {java_};
     job.argv.insert(job.argv.end(), MachineOptions().begin(), MachineOptions().end());
-    job.argv.insert(job.argv.end(), {"CompileServer.java", javatuples_.empty() ? "." : javatuples_});
+    job.argv.insert(job.argv.end(),
+                    {"CompileServer.java", javatuples_.empty() ? "." : javatuples_});
     job.files = {{"CompileServer.java", generated::kJavaCompileServer}};
     job.visible = visible_;
     AppendFrame(&job.input, generated::kJavaHarness);
@@ -156,7 +171,8 @@ absl::Status JavaRunner::Compile(const std::vector<std::string_view>& programs,
       AppendFrame(&job.input, programs[i]);
     }
     job.limits = ForMachine(limits);
-    job.limits.cpu = kCompileServerStart + limits.wall * static_cast<std::int64_t>(4 * (programs.size() - next));
+    job.limits.cpu =
+        kCompileServerStart + limits.wall * static_cast<std::int64_t>(4 * (programs.size() - next));
     job.limits.report_bytes = 256 * kMiB;
     job.start_allowance = kCompileServerStart;
     job.wall_restarts_on_report = true;
@@ -164,8 +180,9 @@ absl::Status JavaRunner::Compile(const std::vector<std::string_view>& programs,
     job.on_report = [&](std::string_view bytes) {
       reader.Add(bytes, [&](bool compiled, std::string payload) {
         if (next < programs.size()) {
-          Compiled answer = compiled ? Compiled{.compiled = true, .jar = std::move(payload), .outcome = {}}
-                                     : NotCompiled(Verdict::kCompileError, payload);
+          Compiled answer =
+              compiled ? Compiled{.compiled = true, .jar = std::move(payload), .outcome = {}}
+                       : NotCompiled(Verdict::kCompileError, payload);
           on_answer(next++, std::move(answer));
         }
       });
@@ -176,15 +193,18 @@ absl::Status JavaRunner::Compile(const std::vector<std::string_view>& programs,
     }
     if (!reader.started()) {
       if (++failed_starts == kInfrastructureAttempts) {
-        return absl::UnavailableError(Cat(
-            "the Java compile server does not start: ", Trim(Printable(result.child.error))));
+        return absl::UnavailableError(
+            Cat("the Java compile server does not start: ", Trim(Printable(result.child.error))));
       }
     } else if (next < programs.size()) {
       if (result.child.end == ChildEnd::kTimeout) {
         on_answer(next++, NotCompiled(Verdict::kTimeout, "the compiler took too long"));
       } else if (breaker == next) {
-        // Twice on the same program, the second time first in line: it is the program that breaks the compiler.
-        on_answer(next++, NotCompiled(Verdict::kCompileError, Cat("the compiler broke: ", result.child.error)));
+        // Twice on the same program, the second time first in line: it is the program that breaks
+        // the compiler.
+        on_answer(
+            next++,
+            NotCompiled(Verdict::kCompileError, Cat("the compiler broke: ", result.child.error)));
       } else {
         breaker = next;
       }
@@ -202,7 +222,9 @@ absl::StatusOr<Outcome> JavaRunner::Run(std::string_view jar,
   job.argv = {java_, "-ea"};
   job.argv.insert(job.argv.end(), MachineOptions().begin(), MachineOptions().end());
   job.argv.insert(job.argv.end(),
-                  {"-cp", javatuples_.empty() ? "program.jar" : Cat("program.jar:", javatuples_), "BitsweepHarness"});
+                  {"-cp",
+                   javatuples_.empty() ? "program.jar" : Cat("program.jar:", javatuples_),
+                   "BitsweepHarness"});
   job.files = {{"program.jar", jar}};
   job.visible = visible_;
   job.input = nonce + "\n";

@@ -1,6 +1,6 @@
-// Compiles and runs Java programs. One sandboxed virtual machine compiles many programs (java/CompileServer.java); each class
-// then runs in a sandboxed virtual machine of its own (about 70 ms).
-// Thread rule: Open on one thread; Compile and Run from any number of threads.
+// Compiles and runs Java programs. One sandboxed virtual machine compiles many programs
+// (java/CompileServer.java); each class then runs in a sandboxed virtual machine of its own (about
+// 70 ms). Thread rule: Open on one thread; Compile and Run from any number of threads.
 #pragma once
 
 #include <functional>
@@ -26,16 +26,19 @@ struct Compiled {
 class JavaRunner {
  public:
   struct Options {
-    std::string java;         // Empty: /usr/bin/java, or the first java of search_path.
-    std::string javatuples;   // Empty: kJavatuplesPlaces.
+    std::string java;        // Empty: /usr/bin/java, or the first java of search_path.
+    std::string javatuples;  // Empty: kJavatuplesPlaces.
     std::string search_path;
   };
 
-  /// Finds a JDK (it must have the compiler) and javatuples. FAILED_PRECONDITION: there is no java, or it is a JRE only.
-  static absl::StatusOr<std::unique_ptr<JavaRunner>> Open(const Sandbox& sandbox, const Options& options);
+  /// Finds a JDK (it must have the compiler) and javatuples. FAILED_PRECONDITION: there is no java,
+  /// or it is a JRE only.
+  static absl::StatusOr<std::unique_ptr<JavaRunner>> Open(const Sandbox& sandbox,
+                                                          const Options& options);
 
-  /// Compiles `programs` in order, in one server (a fresh one after a program that hung or broke it), and calls `on_answer`
-  /// with each index and answer as soon as it is there. UNAVAILABLE: no server starts. CANCELLED: stopped.
+  /// Compiles `programs` in order, in one server (a fresh one after a program that hung or broke
+  /// it), and calls `on_answer` with each index and answer as soon as it is there. UNAVAILABLE: no
+  /// server starts. CANCELLED: stopped.
   absl::Status Compile(const std::vector<std::string_view>& programs,
                        const Limits& limits,
                        const Cgroup* cgroup,
@@ -49,7 +52,7 @@ class JavaRunner {
                               const Cancellation& cancellation) const;
 
   const std::string& java() const { return java_; }
-  /// Empty when there is none: programs that import org.javatuples do not compile then.
+  /// Empty when there is none: programs that import org.javatuples cannot be graded then.
   const std::string& javatuples() const { return javatuples_; }
 
  private:

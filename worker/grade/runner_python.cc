@@ -3,27 +3,33 @@
 #include <filesystem>
 #include <utility>
 
-
 #include "bitsweep_generated/python_driver.h"
-#include "proto/base/status_macros.h"
 #include "worker/grade/text.h"
+
+#include "proto/base/status_macros.h"
 
 namespace bitsweep::grade {
 namespace {
 
 constexpr const char* kUsualInterpreter = "/usr/bin/python3";
 
-/// Where the interpreter's files lie, when that is outside /usr: what the sandbox must show. Asked of the interpreter itself.
-absl::StatusOr<std::pair<std::string, std::vector<std::string>>> AskInterpreter(const std::string& path) {
+/// Where the interpreter's files lie, when that is outside /usr: what the sandbox must show. Asked
+/// of the interpreter itself.
+absl::StatusOr<std::pair<std::string, std::vector<std::string>>> AskInterpreter(
+    const std::string& path) {
   ChildSpec spec;
-  spec.argv = {path, "-I", "-c", "import sys; print(sys.executable); print(sys.prefix); print(sys.base_prefix)"};
+  spec.argv = {path,
+               "-I",
+               "-c",
+               "import sys; print(sys.executable); print(sys.prefix); print(sys.base_prefix)"};
   spec.environment = {"PATH=/usr/bin:/bin", "LANG=C.UTF-8"};
   spec.output_bytes_max = kStreamBytesKept;
   const Cancellation never;
   BITSWEEP_ASSIGN_OR_RETURN(const ChildResult result, RunChild(spec, never));
   const std::vector<std::string_view> lines = Split(result.output, '\n');
   if (result.exit_code != 0 || lines.size() < 3) {
-    return absl::FailedPreconditionError(Cat("python3 at ", path, " does not run: ", Printable(result.error)));
+    return absl::FailedPreconditionError(
+        Cat("python3 at ", path, " does not run: ", Printable(result.error)));
   }
   std::vector<std::string> visible;
   for (const std::string_view folder : {lines[1], lines[2]}) {
@@ -43,11 +49,16 @@ absl::StatusOr<std::unique_ptr<PythonRunner>> PythonRunner::Open(const Sandbox& 
   std::string path = interpreter;
   std::error_code ignored;
   if (path.empty()) {
-    path = std::filesystem::exists(kUsualInterpreter, ignored) ? kUsualInterpreter : FindProgram("python3", search_path);
+    path = std::filesystem::exists(kUsualInterpreter, ignored)
+               ? kUsualInterpreter
+               : FindProgram("python3", search_path);
   }
   if (path.empty()) {
-    return absl::FailedPreconditionError(
-        Cat("python3 is neither at ", kUsualInterpreter, " nor in PATH (", search_path, "): install python3"));
+    return absl::FailedPreconditionError(Cat("python3 is neither at ",
+                                             kUsualInterpreter,
+                                             " nor in PATH (",
+                                             search_path,
+                                             "): install python3"));
   }
   if (!std::filesystem::exists(path, ignored)) {
     return absl::FailedPreconditionError(Cat("python3: there is no file ", path));
@@ -55,14 +66,16 @@ absl::StatusOr<std::unique_ptr<PythonRunner>> PythonRunner::Open(const Sandbox& 
   if (path == kUsualInterpreter) {
     runner->interpreter_ = path;
   } else {
-    BITSWEEP_ASSIGN_OR_RETURN(std::tie(runner->interpreter_, runner->visible_), AskInterpreter(path));
+    BITSWEEP_ASSIGN_OR_RETURN(std::tie(runner->interpreter_, runner->visible_),
+                              AskInterpreter(path));
   }
   const Cancellation never;
   const absl::StatusOr<Outcome> outcome = runner->Run("pass\n", Limits(), nullptr, never);
   if (!outcome.ok() || outcome->verdict != Verdict::kPass) {
     return absl::FailedPreconditionError(
-        Cat(runner->interpreter_, " does not run in the sandbox: ",
-                     outcome.ok() ? outcome->error : std::string(outcome.status().message())));
+        Cat(runner->interpreter_,
+            " does not run in the sandbox: ",
+            outcome.ok() ? outcome->error : std::string(outcome.status().message())));
   }
   return runner;
 }

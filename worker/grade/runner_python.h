@@ -16,8 +16,9 @@ namespace bitsweep::grade {
 
 class PythonRunner {
  public:
-  /// Finds an interpreter (`interpreter`, or /usr/bin/python3, or the first python3 of `search_path`) and sees that it runs in
-  /// `sandbox`, which must outlive the runner. FAILED_PRECONDITION: there is none, or it does not.
+  /// Finds an interpreter (`interpreter`, or /usr/bin/python3, or the first python3 of
+  /// `search_path`) and sees that it runs in `sandbox`, which must outlive the runner.
+  /// FAILED_PRECONDITION: there is none, or it does not.
   static absl::StatusOr<std::unique_ptr<PythonRunner>> Open(const Sandbox& sandbox,
                                                             const std::string& interpreter,
                                                             const std::string& search_path);

@@ -6,15 +6,15 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <utility>
-
 #include <sys/resource.h>
 #include <unistd.h>
+#include <utility>
+
+#include "worker/grade/seccomp_filter.h"
+#include "worker/grade/text.h"
+#include "worker/grade/unique_fd.h"
 
 #include "proto/base/status_macros.h"
-#include "worker/grade/seccomp_filter.h"
-#include "worker/grade/unique_fd.h"
-#include "worker/grade/text.h"
 
 namespace bitsweep::grade {
 namespace {
@@ -48,7 +48,9 @@ std::vector<std::string> SystemArguments() {
   std::error_code error;
   for (const char* folder : {"/bin", "/sbin", "/lib", "/lib32", "/lib64"}) {
     if (std::filesystem::is_symlink(folder, error)) {
-      arguments.insert(arguments.end(), {"--symlink", std::filesystem::read_symlink(folder, error).string(), folder});
+      arguments.insert(
+          arguments.end(),
+          {"--symlink", std::filesystem::read_symlink(folder, error).string(), folder});
     } else if (std::filesystem::is_directory(folder, error)) {
       arguments.insert(arguments.end(), {"--ro-bind", folder, folder});
     }
@@ -92,7 +94,9 @@ ChildSpec BaseSpec(const Job& job) {
 }
 
 /// Runs the child and says what its control group saw of it.
-absl::StatusOr<JobResult> RunCounted(const ChildSpec& spec, const Cgroup* cgroup, const Cancellation& cancellation) {
+absl::StatusOr<JobResult> RunCounted(const ChildSpec& spec,
+                                     const Cgroup* cgroup,
+                                     const Cancellation& cancellation) {
   const CgroupCounters before = cgroup != nullptr ? cgroup->Read() : CgroupCounters{};
   BITSWEEP_ASSIGN_OR_RETURN(ChildResult child, RunChild(spec, cancellation));
   const CgroupCounters after = cgroup != nullptr ? cgroup->Read() : CgroupCounters{};
@@ -114,12 +118,15 @@ std::string NameTheSetting() {
     return "user namespaces are off: set sysctl user.max_user_namespaces above 0";
   }
   if (FileSays("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1")) {
-    return "AppArmor refuses user namespaces: set sysctl kernel.apparmor_restrict_unprivileged_userns=0 or give "
+    return "AppArmor refuses user namespaces: set sysctl "
+           "kernel.apparmor_restrict_unprivileged_userns=0 or give "
            "/usr/bin/bwrap an AppArmor profile with `userns,`";
   }
-  return "the machine refuses user namespaces: in a container start it with a seccomp profile that allows unshare, clone and "
+  return "the machine refuses user namespaces: in a container start it with a seccomp profile that "
+         "allows unshare, clone and "
          "mount (docker: --security-opt seccomp=unconfined --security-opt apparmor=unconfined "
-         "--security-opt systempaths=unconfined); in a chroot use pivot_root instead (the kernel refuses user namespaces in "
+         "--security-opt systempaths=unconfined); in a chroot use pivot_root instead (the kernel "
+         "refuses user namespaces in "
          "a chroot)";
 }
 
@@ -156,7 +163,8 @@ std::string FindProgram(const std::string& name, const std::string& search_path)
   return "";
 }
 
-absl::StatusOr<std::unique_ptr<Sandbox>> Sandbox::Open(Isolation isolation, const std::string& search_path) {
+absl::StatusOr<std::unique_ptr<Sandbox>> Sandbox::Open(Isolation isolation,
+                                                       const std::string& search_path) {
   PrepareToRunChildren();
   std::unique_ptr<Sandbox> sandbox(new Sandbox());
   sandbox->isolation_ = isolation;
@@ -165,18 +173,22 @@ absl::StatusOr<std::unique_ptr<Sandbox>> Sandbox::Open(Isolation isolation, cons
   }
   if (isolation == Isolation::kLandlock) {
     return absl::FailedPreconditionError(
-        Cat("isolation \"landlock\" is not available in this version; allowed: bubblewrap, none", kLowerHint));
+        Cat("isolation \"landlock\" is not available in this version; allowed: bubblewrap, none",
+            kLowerHint));
   }
   sandbox->bwrap_ = FindProgram("bwrap", search_path);
   if (sandbox->bwrap_.empty()) {
-    return absl::FailedPreconditionError(Cat(
-        "isolation \"bubblewrap\": bwrap is not in PATH (", search_path, "): install the package bubblewrap", kLowerHint));
+    return absl::FailedPreconditionError(Cat("isolation \"bubblewrap\": bwrap is not in PATH (",
+                                             search_path,
+                                             "): install the package bubblewrap",
+                                             kLowerHint));
   }
   BITSWEEP_ASSIGN_OR_RETURN(sandbox->seccomp_, BuildSeccompFilter());
   sandbox->system_ = SystemArguments();
   absl::Status works = absl::OkStatus();
   if (geteuid() == 0) {
-    // Root inside the sandbox, even without capabilities, owns the system's files: run as nobody where that works.
+    // Root inside the sandbox, even without capabilities, owns the system's files: run as nobody
+    // where that works.
     sandbox->user_ = kNobody;
     works = sandbox->Probe();
     if (works.ok()) {
@@ -200,14 +212,17 @@ absl::Status Sandbox::Probe() const {
     return absl::OkStatus();
   }
   return absl::FailedPreconditionError(Cat("isolation \"bubblewrap\" does not work here (",
-                                                    Trim(result.child.error),
-                                                    "): ",
-                                                    NameTheSetting(),
-                                                    kLowerHint));
+                                           Trim(result.child.error),
+                                           "): ",
+                                           NameTheSetting(),
+                                           kLowerHint));
 }
 
-absl::StatusOr<JobResult> Sandbox::Run(const Job& job, const Cgroup* cgroup, const Cancellation& cancellation) const {
-  return isolation_ == Isolation::kNone ? RunBare(job, cgroup, cancellation) : RunWrapped(job, cgroup, cancellation);
+absl::StatusOr<JobResult> Sandbox::Run(const Job& job,
+                                       const Cgroup* cgroup,
+                                       const Cancellation& cancellation) const {
+  return isolation_ == Isolation::kNone ? RunBare(job, cgroup, cancellation)
+                                        : RunWrapped(job, cgroup, cancellation);
 }
 
 absl::StatusOr<JobResult> Sandbox::RunWrapped(const Job& job,
@@ -215,15 +230,30 @@ absl::StatusOr<JobResult> Sandbox::RunWrapped(const Job& job,
                                               const Cancellation& cancellation) const {
   ChildSpec spec = BaseSpec(job);
   const std::string disk = Cat(job.limits.disk_bytes);
-  spec.argv = {bwrap_,        "--unshare-user", "--unshare-ipc",    "--unshare-pid", "--unshare-net",
-               "--unshare-uts", "--unshare-cgroup-try", "--disable-userns", "--die-with-parent", "--new-session",
-               "--cap-drop",  "ALL",            "--uid",            "65534",         "--gid",
-               "65534",       "--hostname",     "sandbox"};
+  spec.argv = {bwrap_,
+               "--unshare-user",
+               "--unshare-ipc",
+               "--unshare-pid",
+               "--unshare-net",
+               "--unshare-uts",
+               "--unshare-cgroup-try",
+               "--disable-userns",
+               "--die-with-parent",
+               "--new-session",
+               "--cap-drop",
+               "ALL",
+               "--uid",
+               "65534",
+               "--gid",
+               "65534",
+               "--hostname",
+               "sandbox"};
   spec.argv.insert(spec.argv.end(), system_.begin(), system_.end());
   for (const char* argument : {"--proc", "/proc", "--dev", "/dev", "--size"}) {
     spec.argv.emplace_back(argument);
   }
-  spec.argv.insert(spec.argv.end(), {disk, "--tmpfs", "/dev/shm", "--size", disk, "--tmpfs", kWorkingFolder});
+  spec.argv.insert(spec.argv.end(),
+                   {disk, "--tmpfs", "/dev/shm", "--size", disk, "--tmpfs", kWorkingFolder});
   for (const std::string& path : job.visible) {
     spec.argv.insert(spec.argv.end(), {"--ro-bind", path, path});
   }
@@ -243,8 +273,19 @@ absl::StatusOr<JobResult> Sandbox::RunWrapped(const Job& job,
   }
   BITSWEEP_ASSIGN_OR_RETURN(std::string filter, hand_over(seccomp_));
   spec.argv.insert(spec.argv.end(),
-                   {"--remount-ro", "/dev", "--remount-ro", "/", "--chdir", kWorkingFolder, "--seccomp", filter,
-                    "--info-fd", Cat(kInfoDescriptor), "--block-fd", Cat(kBlockDescriptor), "--"});
+                   {"--remount-ro",
+                    "/dev",
+                    "--remount-ro",
+                    "/",
+                    "--chdir",
+                    kWorkingFolder,
+                    "--seccomp",
+                    filter,
+                    "--info-fd",
+                    Cat(kInfoDescriptor),
+                    "--block-fd",
+                    Cat(kBlockDescriptor),
+                    "--"});
   spec.argv.insert(spec.argv.end(), job.argv.begin(), job.argv.end());
   spec.has_inner = true;
   spec.user = user_;
@@ -264,7 +305,8 @@ absl::StatusOr<JobResult> Sandbox::RunBare(const Job& job,
   }
   for (const JobFile& file : job.files) {
     std::ofstream out(Cat(folder, "/", file.name), std::ios::binary);
-    if (!out.write(file.content.data(), static_cast<std::streamsize>(file.content.size())).flush()) {
+    if (!out.write(file.content.data(), static_cast<std::streamsize>(file.content.size()))
+             .flush()) {
       return absl::UnavailableError(Cat(folder, "/", file.name, ": cannot be written"));
     }
   }

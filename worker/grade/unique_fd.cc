@@ -1,14 +1,14 @@
 #include "worker/grade/unique_fd.h"
-#include "worker/grade/text.h"
 
 #include <cerrno>
 #include <cstring>
+#include <fcntl.h>
 #include <fstream>
 #include <sstream>
-
-#include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
+
+#include "worker/grade/text.h"
 
 namespace bitsweep::grade {
 

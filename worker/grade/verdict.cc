@@ -1,5 +1,4 @@
 #include "worker/grade/verdict.h"
-#include "worker/grade/text.h"
 
 #include <array>
 #include <csignal>
@@ -7,12 +6,22 @@
 
 #include <absl/strings/str_format.h>
 
+#include "worker/grade/text.h"
+
 namespace bitsweep::grade {
 namespace {
 
-constexpr std::array<const char*, kVerdictCount> kVerdictNames = {
-    "pass", "wrong", "exception", "syntax_error", "compile_error", "timeout",
-    "memory_limit", "output_limit", "process_limit", "disk_limit", "forbidden"};
+constexpr std::array<const char*, kVerdictCount> kVerdictNames = {"pass",
+                                                                  "wrong",
+                                                                  "exception",
+                                                                  "syntax_error",
+                                                                  "compile_error",
+                                                                  "timeout",
+                                                                  "memory_limit",
+                                                                  "output_limit",
+                                                                  "process_limit",
+                                                                  "disk_limit",
+                                                                  "forbidden"};
 constexpr std::array<const char*, 4> kStudyNames = {"OK", "Timeout", "SyntaxError", "Exception"};
 
 /// The letter of the driver's answer, 0 when there is none with the right nonce.
@@ -55,7 +64,9 @@ Verdict FromAnswer(char answer, const JobResult& result) {
   return ended_well ? Verdict::kForbidden : Verdict::kException;
 }
 
-bool Contains(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
+bool Contains(std::string_view text, std::string_view part) {
+  return text.find(part) != std::string_view::npos;
+}
 
 StudyVerdict StudyVerdictOf(const ChildResult& child, bool python) {
   if (child.end == ChildEnd::kTimeout || child.signal == SIGXCPU) {
@@ -64,11 +75,13 @@ StudyVerdict StudyVerdictOf(const ChildResult& child, bool python) {
   if (child.end == ChildEnd::kEnded && child.exit_code == 0) {
     return StudyVerdict::kOk;
   }
-  const bool syntax = Contains(child.error, "SyntaxError") || Contains(child.error_tail, "SyntaxError");
+  const bool syntax =
+      Contains(child.error, "SyntaxError") || Contains(child.error_tail, "SyntaxError");
   return python && syntax ? StudyVerdict::kSyntaxError : StudyVerdict::kException;
 }
 
-/// Length of the UTF-8 character that begins `text`: 0 when it is not one, -1 when the text ends inside it.
+/// Length of the UTF-8 character that begins `text`: 0 when it is not one, -1 when the text ends
+/// inside it.
 int CharacterLength(std::string_view text) {
   const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
   const unsigned lead = byte(0);
@@ -96,9 +109,13 @@ int CharacterLength(std::string_view text) {
 
 }  // namespace
 
-const char* VerdictName(Verdict verdict) { return kVerdictNames.at(static_cast<std::size_t>(verdict)); }
+const char* VerdictName(Verdict verdict) {
+  return kVerdictNames.at(static_cast<std::size_t>(verdict));
+}
 
-const char* StudyVerdictName(StudyVerdict verdict) { return kStudyNames.at(static_cast<std::size_t>(verdict)); }
+const char* StudyVerdictName(StudyVerdict verdict) {
+  return kStudyNames.at(static_cast<std::size_t>(verdict));
+}
 
 std::string MakeNonce() {
   std::random_device random;
@@ -120,13 +137,14 @@ absl::StatusOr<Outcome> Judge(const JobResult& result, std::string_view nonce, b
   outcome.output = Printable(child.output);
   outcome.error = Printable(child.error);
   if (!child.report.starts_with("S\n") && child.end != ChildEnd::kOutputLimit) {
-    return absl::UnavailableError(Cat("the program's driver did not start (",
-                                               child.end == ChildEnd::kTimeout ? "no answer in time" : "it ended",
-                                               "): ",
-                                               Trim(outcome.error)));
+    return absl::UnavailableError(
+        Cat("the program's driver did not start (",
+            child.end == ChildEnd::kTimeout ? "no answer in time" : "it ended",
+            "): ",
+            Trim(outcome.error)));
   }
   if (child.end == ChildEnd::kTimeout) {
-    outcome.verdict = result.out_of_memory ? Verdict::kMemoryLimit
+    outcome.verdict = result.out_of_memory   ? Verdict::kMemoryLimit
                       : result.forks_refused ? Verdict::kProcessLimit
                                              : Verdict::kTimeout;
   } else if (child.end == ChildEnd::kOutputLimit) {

@@ -59,12 +59,13 @@ struct Outcome {
 /// A fresh secret of 32 hex digits.
 std::string MakeNonce();
 
-/// Judges a program whose driver (python/driver.py, java/BitsweepHarness.java) reported with `nonce`.
-/// UNAVAILABLE: the driver never came to start the program: the sandbox's fault. CANCELLED: the run was stopped.
+/// Judges a program whose driver (python/driver.py, java/BitsweepHarness.java) reported with
+/// `nonce`. UNAVAILABLE: the driver never came to start the program: the sandbox's fault.
+/// CANCELLED: the run was stopped.
 absl::StatusOr<Outcome> Judge(const JobResult& result, std::string_view nonce, bool python);
 
-/// `bytes` as valid UTF-8: bytes that are not, and control characters other than newline and tab, become \xNN. A character
-/// that the end cuts in two is dropped.
+/// `bytes` as valid UTF-8: bytes that are not, and control characters other than newline and tab,
+/// become \xNN. A character that the end cuts in two is dropped.
 std::string Printable(std::string_view bytes);
 
 }  // namespace bitsweep::grade

@@ -1,6 +1,6 @@
-// A pool of threads that take work off one queue; work may add more work. It is as small as it is because grading is
-// processes, not threads: each thread waits for one child at a time.
-// Thread rule: Add from any thread; Run once, from the thread that owns the queue.
+// A pool of threads that take work off one queue; work may add more work. It is as small as it is
+// because grading is processes, not threads: each thread waits for one child at a time. Thread
+// rule: Add from any thread; Run once, from the thread that owns the queue.
 #pragma once
 
 #include <condition_variable>

@@ -1,9 +1,11 @@
-// Runs Problem.main and tells the grader, on descriptor 3, how it ended. A first-day witness, and a weak one: the tests share
-// the virtual machine with the program. What it does stop: System.exit(0), Runtime.halt(0) and whatever else ends the process
-// with code 0 before the tests are through, for the answer must carry a nonce that only this method's frame has read.
+// Runs Problem.main and tells the grader, on descriptor 3, how it ended. A first-day witness, and a
+// weak one: the tests share the virtual machine with the program. What it does stop:
+// System.exit(0), Runtime.halt(0) and whatever else ends the process with code 0 before the tests
+// are through, for the answer must carry a nonce that only this method's frame has read.
 //
-// Standard input: the nonce, one line. Descriptor 3: "S\n" at start, then one line: a verdict letter, a space, the nonce.
-// P passed, W an assertion failed, M out of memory, E any other exception.
+// Standard input: the nonce, one line. Descriptor 3: "S\n" at start, then one line: a verdict
+// letter, a space, the nonce. P passed, W an assertion failed, M out of memory, E any other
+// exception.
 import java.io.FileOutputStream;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;

@@ -1,9 +1,11 @@
-// Compiles the Java programs of a cell in one virtual machine: a cold javac costs half a second a program, a warm one 10-15 ms.
-// Runs inside the sandbox, for its input is untrusted (it is only compiled here, never run).
+// Compiles the Java programs of a cell in one virtual machine: a cold javac costs half a second a
+// program, a warm one 10-15 ms. Runs inside the sandbox, for its input is untrusted (it is only
+// compiled here, never run).
 //
-// Standard input: the harness's source, then programs, each as a 4-byte big-endian length and UTF-8 bytes; ends at end of file.
-// Descriptor 3: after start one byte 'S'; then for each program in order a status byte ('K' compiled, 'E' errors), a 4-byte
-// length and the payload: a jar of the program's classes and the harness's, or the compiler's messages in UTF-8.
+// Standard input: the harness's source, then programs, each as a 4-byte big-endian length and UTF-8
+// bytes; ends at end of file. Descriptor 3: after start one byte 'S'; then for each program in
+// order a status byte ('K' compiled, 'E' errors), a 4-byte length and the payload: a jar of the
+// program's classes and the harness's, or the compiler's messages in UTF-8.
 import java.io.BufferedOutputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.DataInputStream;
@@ -168,7 +170,9 @@ public final class CompileServer {
             StringWriter messages = new StringWriter();
             // The harness calls Problem.main; a stub stands for it here and is thrown away.
             Source stub =
-                    new Source("Problem", "class Problem { static void main(String[] a) throws Throwable {} }");
+                    new Source(
+                            "Problem",
+                            "class Problem { static void main(String[] a) throws Throwable {} }");
             server.harness =
                     server.compile(messages, new Source("BitsweepHarness", read(in)), stub);
             server.harness.remove("Problem");

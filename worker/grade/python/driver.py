@@ -1,9 +1,11 @@
-# Runs program.py as `python3 program.py` would and tells the grader, on descriptor 3, how it ended. A first-day witness, and a
-# weak one: tests and program share the interpreter. What it does stop: sys.exit(0), os._exit(0) and whatever else ends the
-# process with code 0 before the tests are through, for the answer must carry a nonce that was read before the program began.
+# Runs program.py as `python3 program.py` would and tells the grader, on descriptor 3, how it ended.
+# A first-day witness, and a weak one: tests and program share the interpreter. What it does stop:
+# sys.exit(0), os._exit(0) and whatever else ends the process with code 0 before the tests are
+# through, for the answer must carry a nonce that was read before the program began.
 #
-# Standard input: the nonce. Descriptor 3: "S\n" at start, then one line: a verdict letter, a space, the nonce.
-# P passed, W an assertion failed, M out of memory, D no space, L no more processes, Y syntax error, E any other exception.
+# Standard input: the nonce. Descriptor 3: "S\n" at start, then one line: a verdict letter, a space,
+# the nonce. P passed, W an assertion failed, M out of memory, D no space, L no more processes, Y
+# syntax error, E any other exception.
 def _run():
     import os
     import sys
@@ -18,9 +20,11 @@ def _run():
     module.__file__ = "program.py"
     sys.argv = ["program.py"]
     # Leaves the two frames of this file out of the traceback.
-    sys.excepthook = lambda kind, error, trace: sys.__excepthook__(
-        kind, error, trace and trace.tb_next and trace.tb_next.tb_next
-    )
+    def show(kind, error, trace):
+        trace = trace and trace.tb_next and trace.tb_next.tb_next
+        sys.__excepthook__(kind, error.with_traceback(trace), trace)
+
+    sys.excepthook = show
     verdict = b"P "
     try:
         try:
