@@ -115,7 +115,10 @@ macro(bitsweep_find_packages)
     target_link_libraries(bitsweep_pcre2 INTERFACE ${PCRE2_LIBRARY})
     add_library(bitsweep_torch INTERFACE)
     target_include_directories(bitsweep_torch SYSTEM INTERFACE ${TORCH_INCLUDE_DIRS})
-    target_link_libraries(bitsweep_torch INTERFACE ${TORCH_LIBRARIES})
+    # libstdc++ comes before libtorch in the search order: PyTorch's own builds export parts of an older std::filesystem,
+    # and a call that binds to them crashes (seen with 2.11: remove_all).
+    target_link_libraries(bitsweep_torch INTERFACE
+      "-Wl,--push-state,--no-as-needed" stdc++ "-Wl,--pop-state" ${TORCH_LIBRARIES})
     separate_arguments(BITSWEEP_TORCH_FLAGS UNIX_COMMAND "${TORCH_CXX_FLAGS}")
     target_compile_options(bitsweep_torch INTERFACE ${BITSWEEP_TORCH_FLAGS})
   endif()

@@ -39,7 +39,7 @@ constexpr std::int64_t kProgressEvents = 200;
 struct GenerateSpec {
   std::string model_dir;
   std::string benchmark;
-  std::string language;  // Empty: the benchmark's own.
+  std::string language;
   GenerationOptions options;
   std::int64_t slots = 0;  // 0: by memory.
 };
@@ -61,7 +61,7 @@ GenerateSpec ReadSpec(const StageSpec& spec) {
   model.Finish();
   StrictObject benchmark = members.Object("benchmark");
   out.benchmark = benchmark.String("file");
-  out.language = benchmark.ChoiceOr("language", {"python", "java"}, "");
+  out.language = benchmark.Choice("language", {"python", "java"});
   benchmark.Finish();
   StrictObject sampling = members.Object("sampling");
   out.options.samples = sampling.Int("samples", 1, kSamplesMax);
@@ -93,7 +93,7 @@ std::vector<benchmark::Record> ReadRecords(const GenerateSpec& spec) {
     ThrowBadInput(error.what());
   }
   const std::string found = benchmark::LanguageName(records.at(0).language);
-  if (!spec.language.empty() && spec.language != found) {
+  if (spec.language != found) {
     ThrowBadInput(spec.benchmark + ": its problems are in " + found + ", the stage asks for " +
                   spec.language);
   }

@@ -5,7 +5,9 @@
 #include <memory>
 #include <string>
 
+#include "worker/benchmark/record.h"
 #include "worker/engine/checkpoint/atomic_file.h"
+#include "worker/engine/error.h"
 
 namespace bitsweep::engine {
 namespace {
@@ -21,18 +23,29 @@ struct GenerateOptions {
   std::uint64_t seed = 0;
 };
 
+// The spec names the language; by hand it is the file's own.
+std::string LanguageOf(const std::string& benchmark) {
+  try {
+    return benchmark::LanguageName(benchmark::ReadBenchmark(benchmark).at(0).language);
+  } catch (const benchmark::BenchmarkError& error) {
+    ThrowBadInput(error.what());
+  }
+}
+
 StageRequest MakeRequest(const GenerateOptions& options) {
   StageRequest request;
   request.kind = "generate";
   request.seed = options.seed;
-  request.members = {{"model", {{"dir", AbsolutePath(options.model_dir)}}},
-                     {"benchmark", {{"file", AbsolutePath(options.benchmark)}}},
-                     {"sampling",
-                      {{"samples", options.samples},
-                       {"temperature", options.temperature},
-                       {"top_p", options.top_p},
-                       {"max_tokens_total", options.max_tokens_total},
-                       {"early_stop", options.early_stop}}}};
+  request.members = {
+      {"model", {{"dir", AbsolutePath(options.model_dir)}}},
+      {"benchmark",
+       {{"file", AbsolutePath(options.benchmark)}, {"language", LanguageOf(options.benchmark)}}},
+      {"sampling",
+       {{"samples", options.samples},
+        {"temperature", options.temperature},
+        {"top_p", options.top_p},
+        {"max_tokens_total", options.max_tokens_total},
+        {"early_stop", options.early_stop}}}};
   if (options.batch > 0) {
     request.members["batch"] = {{"slots", options.batch}};
   }

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
 #include <torch/version.h>
 
 #include "worker/engine/error.h"
@@ -224,7 +225,7 @@ at::Tensor LlamaModel::Logits(const at::Tensor& input_ids) const {
     ThrowBadInput("input_ids holds " + std::to_string(lowest < 0 ? lowest : highest) +
                   "; allowed: 0 to " + std::to_string(config.vocab_size - 1));
   }
-  const at::NoGradGuard no_grad;
+  const c10::NoGradGuard no_grad;
   at::Tensor x = at::embedding(embed_tokens, ids);
   for (const BlockWeights& block : blocks) {
     x = BlockForward(config, block, rope, x);

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
 
 #include "worker/engine/error.h"
 #include "worker/engine/model/decoder.h"
@@ -131,7 +132,7 @@ at::Tensor TorchDecoder::AttendCache(std::size_t layer,
 }
 
 at::Tensor TorchDecoder::Prefill(const std::vector<std::int64_t>& ids) {
-  const at::NoGradGuard no_grad;
+  const c10::NoGradGuard no_grad;
   const LlamaModel& llama = *model_->llama;
   const auto length = static_cast<std::int64_t>(ids.size());
   staged_ = length;
@@ -163,7 +164,7 @@ void TorchDecoder::Move(std::int64_t from, std::int64_t to, std::int64_t length)
 
 at::Tensor TorchDecoder::Step(const std::vector<std::int64_t>& tokens,
                               const std::vector<std::int64_t>& positions) {
-  const at::NoGradGuard no_grad;
+  const c10::NoGradGuard no_grad;
   const LlamaModel& llama = *model_->llama;
   const at::Device device = llama.embed_tokens.device();
   const auto count = static_cast<std::int64_t>(tokens.size());
