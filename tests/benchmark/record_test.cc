@@ -15,7 +15,8 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 constexpr const char* kGood =
-    R"json({"name": "A_1", "language": "py", "prompt": "def f():\n", "tests": "f()", "stop_tokens": ["\ndef"]})json";
+    R"json({"name": "A_1", "language": "py", "prompt": "def f():\n", "tests": "f()", )json"
+    R"json("stop_tokens": ["\ndef"]})json";
 
 /// The message of the error that `text` makes; fails when it makes none.
 std::string ErrorOf(const std::string& text) {
@@ -30,8 +31,12 @@ std::string ErrorOf(const std::string& text) {
 
 std::string Without(const std::string& key) {
   std::string text = "{";
-  for (const auto& [name, value] : std::initializer_list<std::pair<const char*, const char*>>{
-           {"name", "\"A_1\""}, {"language", "\"py\""}, {"prompt", "\"p\""}, {"tests", "\"t\""}, {"stop_tokens", "[]"}}) {
+  for (const auto& [name, value] :
+       std::initializer_list<std::pair<const char*, const char*>>{{"name", "\"A_1\""},
+                                                                  {"language", "\"py\""},
+                                                                  {"prompt", "\"p\""},
+                                                                  {"tests", "\"t\""},
+                                                                  {"stop_tokens", "[]"}}) {
     if (name != key) {
       text += (text.size() > 1 ? std::string(",") : std::string()) + "\"" + name + "\":" + value;
     }
@@ -42,7 +47,8 @@ std::string Without(const std::string& key) {
 TEST(RecordTest, JsonLinesAreReadInOrderAndBlankLinesAreSkipped) {
   std::string second = kGood;
   second.replace(second.find("A_1"), 3, "A_2");
-  const std::vector<Record> records = ParseBenchmark(std::string("\n") + kGood + "\n\n" + second + "\n", "f");
+  const std::vector<Record> records =
+      ParseBenchmark(std::string("\n") + kGood + "\n\n" + second + "\n", "f");
   ASSERT_EQ(records.size(), 2U);
   EXPECT_EQ(records[0].name, "A_1");
   EXPECT_EQ(records[0].language, Language::kPython);
@@ -55,8 +61,9 @@ TEST(RecordTest, JsonLinesAreReadInOrderAndBlankLinesAreSkipped) {
 
 TEST(RecordTest, ArraysAreReadWithBracketsAndQuotesInStrings) {
   const std::string text =
-      R"json( [ {"name": "a]}\"[", "language": "java", "prompt": "{[", "tests": "}", "stop_tokens": [], "canonical_solution": "x"},
-           {"name": "b", "language": "java", "prompt": "p", "tests": "t", "stop_tokens": []} ] )json";
+      R"json( [ {"name": "a]}\"[", "language": "java", "prompt": "{[", "tests": "}", )json"
+      R"json("stop_tokens": [], "canonical_solution": "x"},
+{"name": "b", "language": "java", "prompt": "p", "tests": "t", "stop_tokens": []} ] )json";
   const std::vector<Record> records = ParseBenchmark(text, "f");
   ASSERT_EQ(records.size(), 2U);
   EXPECT_EQ(records[0].name, "a]}\"[");
@@ -65,43 +72,52 @@ TEST(RecordTest, ArraysAreReadWithBracketsAndQuotesInStrings) {
 
 TEST(RecordTest, EveryRequiredKeyThatIsMissingIsNamedWithItsPlace) {
   for (const char* key : {"name", "language", "prompt", "tests", "stop_tokens"}) {
-    EXPECT_THAT(ErrorOf(std::string(kGood) + "\n" + Without(key)),
-                AllOf(HasSubstr("file.jsonl:2: "), HasSubstr(std::string("`") + key + "` is missing")));
+    EXPECT_THAT(
+        ErrorOf(std::string(kGood) + "\n" + Without(key)),
+        AllOf(HasSubstr("file.jsonl:2: "), HasSubstr(std::string("`") + key + "` is missing")));
   }
 }
 
 TEST(RecordTest, BlankTestsAreAnError) {
-  EXPECT_THAT(
-      ErrorOf(R"json({"name": "A", "language": "py", "prompt": "p", "tests": " \n", "stop_tokens": []})json"),
-      AllOf(HasSubstr("record \"A\""), HasSubstr("`tests` must not be empty")));
+  EXPECT_THAT(ErrorOf(R"json({"name": "A", "language": "py", "prompt": "p", "tests": " \n", )json"
+                      R"json("stop_tokens": []})json"),
+              AllOf(HasSubstr("record \"A\""), HasSubstr("`tests` must not be empty")));
 }
 
 TEST(RecordTest, WrongTypesAreNamed) {
-  EXPECT_THAT(ErrorOf(R"json({"name": 7, "language": "py", "prompt": "p", "tests": "t", "stop_tokens": []})json"),
+  EXPECT_THAT(ErrorOf(R"json({"name": 7, "language": "py", "prompt": "p", "tests": "t", )json"
+                      R"json("stop_tokens": []})json"),
               HasSubstr("`name` must be a string, found number"));
-  EXPECT_THAT(ErrorOf(R"json({"name": "A", "language": "py", "prompt": "p", "tests": "t", "stop_tokens": "x"})json"),
+  EXPECT_THAT(ErrorOf(R"json({"name": "A", "language": "py", "prompt": "p", "tests": "t", )json"
+                      R"json("stop_tokens": "x"})json"),
               HasSubstr("`stop_tokens` must be an array of strings, found string"));
-  EXPECT_THAT(ErrorOf(R"json({"name": "A", "language": "py", "prompt": "p", "tests": "t", "stop_tokens": [""]})json"),
+  EXPECT_THAT(ErrorOf(R"json({"name": "A", "language": "py", "prompt": "p", "tests": "t", )json"
+                      R"json("stop_tokens": [""]})json"),
               HasSubstr("strings that are not empty"));
   EXPECT_THAT(ErrorOf("17"), HasSubstr("expected a record (a JSON object), found number"));
 }
 
 TEST(RecordTest, ANameThatComesTwiceNamesBothLines) {
-  EXPECT_THAT(ErrorOf(std::string(kGood) + "\n\n" + kGood),
-              AllOf(HasSubstr("file.jsonl:3: "), HasSubstr("\"A_1\""), HasSubstr("on line 1 already")));
+  EXPECT_THAT(
+      ErrorOf(std::string(kGood) + "\n\n" + kGood),
+      AllOf(HasSubstr("file.jsonl:3: "), HasSubstr("\"A_1\""), HasSubstr("on line 1 already")));
 }
 
 TEST(RecordTest, UnknownAndMixedLanguagesAreErrors) {
-  EXPECT_THAT(ErrorOf(R"json({"name": "A", "language": "rs", "prompt": "p", "tests": "t", "stop_tokens": []})json"),
+  EXPECT_THAT(ErrorOf(R"json({"name": "A", "language": "rs", "prompt": "p", "tests": "t", )json"
+                      R"json("stop_tokens": []})json"),
               AllOf(HasSubstr("\"rs\""), HasSubstr("allowed: py")));
-  EXPECT_THAT(ErrorOf(std::string(kGood) +
-                      "\n{\"name\": \"B\", \"language\": \"java\", \"prompt\": \"p\", \"tests\": \"t\", \"stop_tokens\": []}"),
-              AllOf(HasSubstr("file.jsonl:2"), HasSubstr("a file holds one language")));
+  EXPECT_THAT(
+      ErrorOf(std::string(kGood) + "\n{\"name\": \"B\", \"language\": \"java\", \"prompt\": \"p\", "
+                                   "\"tests\": \"t\", \"stop_tokens\": []}"),
+      AllOf(HasSubstr("file.jsonl:2"), HasSubstr("a file holds one language")));
 }
 
 TEST(RecordTest, MalformedJsonNamesItsLine) {
-  EXPECT_THAT(ErrorOf(std::string(kGood) + "\n{\"name\": \"x\","), HasSubstr("file.jsonl:2: malformed JSON"));
-  EXPECT_THAT(ErrorOf("[\n" + std::string(kGood) + ",\n{\"name\"\n: oops}]"), HasSubstr("file.jsonl:4: malformed JSON"));
+  EXPECT_THAT(ErrorOf(std::string(kGood) + "\n{\"name\": \"x\","),
+              HasSubstr("file.jsonl:2: malformed JSON"));
+  EXPECT_THAT(ErrorOf("[\n" + std::string(kGood) + ",\n{\"name\"\n: oops}]"),
+              HasSubstr("file.jsonl:4: malformed JSON"));
   EXPECT_THAT(ErrorOf("[" + std::string(kGood)), HasSubstr("not closed"));
   EXPECT_THAT(ErrorOf("[" + std::string(kGood) + "] x"), HasSubstr("after the end"));
   EXPECT_THAT(ErrorOf("[" + std::string(kGood) + ",]"), HasSubstr("expected a record"));
@@ -114,7 +130,8 @@ TEST(RecordTest, EmptyBenchmarksAreErrors) {
 
 TEST(RecordTest, McEvalsUpstreamFormBecomesTheStudys) {
   const std::vector<Record> records = ParseBenchmark(
-      R"json({"task_id": "Java/7", "prompt": "public class Solution {\n Solutions s;", "canonical_solution": "new Solution()", "test": "Solution.f();"})json",
+      R"json({"task_id": "Java/7", "prompt": "public class Solution {\n Solutions s;", )json"
+      R"json("canonical_solution": "new Solution()", "test": "Solution.f();"})json",
       "f");
   ASSERT_EQ(records.size(), 1U);
   EXPECT_EQ(records[0].name, "Java-7");
@@ -132,7 +149,8 @@ TEST(RecordTest, AFileThatIsNotThereOrAFolderIsAnError) {
 
 TEST(RecordTest, TheDemoBenchmarksHoldSixtyProblemsEach) {
   for (const char* language : {"python", "java"}) {
-    const std::vector<Record> records = ReadBenchmark(std::string("../deploy/demo/benchmark/") + language + ".jsonl");
+    const std::vector<Record> records =
+        ReadBenchmark(std::string("../deploy/demo/benchmark/") + language + ".jsonl");
     EXPECT_EQ(records.size(), 60U);
     EXPECT_STREQ(LanguageName(records.front().language), language);
     for (const Record& record : records) {

@@ -28,7 +28,8 @@ TEST_P(JavaMethodEnd, IsItsClosingBrace) {
   const std::string method = GetParam().method;
   EXPECT_EQ(Cut(method + "\n    int g() { return 0; }\n}\n"), method);
   for (std::size_t size = 0; size < method.size(); ++size) {
-    ASSERT_EQ(Cut(method.substr(0, size)), "none") << "complete too early: " << method.substr(0, size);
+    ASSERT_EQ(Cut(method.substr(0, size)), "none")
+        << "complete too early: " << method.substr(0, size);
   }
 }
 
@@ -41,31 +42,51 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"BraceInString", "class P { String f() { return \"}\" + \"\\\"}\" + '}' + '\\''; }"},
         Case{"BraceInComment", "class P { int f() { // }\n /* } */ return 0; }"},
         Case{"QuoteInComment", "class P { int f() { // don't\n /* \" */ return 0; }"},
-        Case{"TextBlock", "class P { String f() { return \"\"\"\n  } \" }\n  \\\"\"\" }\n\"\"\"; }"},
-        Case{"AnonymousClass", "class P { Runnable f() { return new Runnable() { public void run() { } }; }"},
-        Case{"LocalClassAndRecord", "class P { int f() { class Q { int g() { return 1; } } record R(int a) { } return 1; }"},
+        Case{"TextBlock",
+             "class P { String f() { return \"\"\"\n  } \" }\n  \\\"\"\" }\n\"\"\"; }"},
+        Case{"AnonymousClass",
+             "class P { Runnable f() { return new Runnable() { public void run() { } }; }"},
+        Case{"LocalClassAndRecord",
+             "class P { int f() { class Q { int g() { return 1; } } record R(int a) { } return 1; "
+             "}"},
         Case{"Lambda", "class P { Object f() { Runnable r = () -> { int x = 1; }; return r; }"},
-        Case{"Switch", "class P { int f(int a) { return switch (a) { case 1 -> { yield 2; } default -> 3; }; }"},
+        Case{"Switch",
+             "class P { int f(int a) { return switch (a) { case 1 -> { yield 2; } default -> 3; }; "
+             "}"},
         Case{"ArrayInitializer", "class P { int[] f() { return new int[] {1, 2}; }"},
-        Case{"Generics", "class P { public static <T extends Comparable<T>> Map<String, List<T>> f(List<T> a) { return null; }"},
+        Case{"Generics",
+             "class P { public static <T extends Comparable<T>> Map<String, List<T>> f(List<T> a) "
+             "{ return null; }"},
         Case{"ArrayResult", "class P { int[][] f(int[] a) { return null; }"},
-        Case{"Throws", "class P { void f() throws IOException, java.util.concurrent.TimeoutException { }"},
+        Case{"Throws",
+             "class P { void f() throws IOException, java.util.concurrent.TimeoutException { }"},
         Case{"Annotations",
-             "@Deprecated(since = \"}\") class P { @SuppressWarnings({\"a\", \"b\"}) @java.lang.Override public int f(@N int a) { "
+             "@Deprecated(since = \"}\") class P { @SuppressWarnings({\"a\", \"b\"}) "
+             "@java.lang.Override public int f(@N int a) { "
              "return 1; }"},
-        Case{"AfterField", "class P { static int[] a = {1, 2}; int b = g(1); Runnable r = () -> { x(); }; int f() { return 1; }"},
-        Case{"AfterAnonymousField", "class P { Object o = new Object() { int h() { return 1; } }; int f() { return 1; }"},
-        Case{"AfterConstructor", "class P { P(int a) { this.a = a; } public P() { } int f() { return 1; }"},
+        Case{"AfterField",
+             "class P { static int[] a = {1, 2}; int b = g(1); Runnable r = () -> { x(); }; int "
+             "f() { return 1; }"},
+        Case{"AfterAnonymousField",
+             "class P { Object o = new Object() { int h() { return 1; } }; int f() { return 1; }"},
+        Case{"AfterConstructor",
+             "class P { P(int a) { this.a = a; } public P() { } int f() { return 1; }"},
         Case{"AfterInitializers", "class P { static { x = 1; } { y = 2; } int f() { return 1; }"},
-        Case{"AfterAbstractMethod", "abstract class P { abstract int g(int a); native void h(); int f() { return 1; }"},
+        Case{"AfterAbstractMethod",
+             "abstract class P { abstract int g(int a); native void h(); int f() { return 1; }"},
         Case{"InNestedType", "class P { static class Q { int a; int f() { return 1; }"},
-        Case{"InEnum", "enum E { A(1) { }, B(2); final int v; E(int v) { this.v = v; } int f() { return v; }"},
+        Case{
+            "InEnum",
+            "enum E { A(1) { }, B(2); final int v; E(int v) { this.v = v; } int f() { return v; }"},
         Case{"InRecord", "record R(int a, List<String> b) { R { check(a); } int f() { return a; }"},
         Case{"InGenericRecord", "record R<T>(T a) { T f() { return a; }"},
         Case{"InInterface", "interface I { int g(); default int f() { return 1; }"},
         Case{"WithoutAClass", "public static int f(int a) { return a; }"},
-        Case{"Imports", "package a.b;\nimport java.util.*;\nimport static java.lang.Math.max;\nclass P { int f() { return 1; }"},
-        Case{"BraceOnNextLine", "class P\n{\n    public static int f(int Y, int N) \n    {\n        return 1;\n    }"},
+        Case{"Imports",
+             "package a.b;\nimport java.util.*;\nimport static java.lang.Math.max;\nclass P { int "
+             "f() { return 1; }"},
+        Case{"BraceOnNextLine",
+             "class P\n{\n    public static int f(int Y, int N) \n    {\n        return 1;\n    }"},
         Case{"RecordAsName", "class P { int record = 1; int f(int record) { return record; }"},
         Case{"UnterminatedLiteral", "class P { int f() { char c = 'ab\n; return 1; }"}),
     [](const testing::TestParamInfo<Case>& param) { return std::string(param.param.name); });
@@ -87,7 +108,8 @@ TEST(JavaScannerTest, SkipPassesOverEarlierMethods) {
 }
 
 TEST(JavaScannerTest, MembersComeWithTheirDepthAndKind) {
-  const std::vector<JavaMember> members = ScanJava("class P { int a; class Q { int f() { } } P() { } }");
+  const std::vector<JavaMember> members =
+      ScanJava("class P { int a; class Q { int f() { } } P() { } }");
   ASSERT_EQ(members.size(), 5U);
   EXPECT_EQ(members[0].kind, JavaMemberKind::kOther);
   EXPECT_EQ(members[0].depth, 1U);

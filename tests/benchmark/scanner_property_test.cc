@@ -1,5 +1,5 @@
-// Generated functions, nested at random and full of traps: the scanner finds exactly their end, and never an end in any
-// beginning of them (a generation is asked after each token).
+// Generated functions, nested at random and full of traps: the scanner finds exactly their end, and
+// never an end in any beginning of them (a generation is asked after each token).
 #include <random>
 #include <string>
 #include <string_view>
@@ -29,10 +29,24 @@ class Generator {
       const char* const pairs[] = {"()", "[]", "{}"};
       const std::string pair = OneOf(pairs);
       const char* const joins[] = {", ", ",\n", ",  # )\n"};
-      return pair.substr(0, 1) + PythonExpression(depth - 1) + OneOf(joins) + PythonExpression(depth - 1) + pair.substr(1);
+      return pair.substr(0, 1) + PythonExpression(depth - 1) + OneOf(joins) +
+             PythonExpression(depth - 1) + pair.substr(1);
     }
-    const char* const atoms[] = {"x", "12", "'('", "\"]#\"", "'\\'{'", "r'\\('", "b\"}\"", "'''\ndef f():\n  '\n'''",
-                                 "f'{x}'", "f\"{x['(']:>{w}}\"", "f'{{ ('", "f'''{\nx\n} [\n'''", "\"\"", "''", "x + \\\n y",
+    const char* const atoms[] = {"x",
+                                 "12",
+                                 "'('",
+                                 "\"]#\"",
+                                 "'\\'{'",
+                                 "r'\\('",
+                                 "b\"}\"",
+                                 "'''\ndef f():\n  '\n'''",
+                                 "f'{x}'",
+                                 "f\"{x['(']:>{w}}\"",
+                                 "f'{{ ('",
+                                 "f'''{\nx\n} [\n'''",
+                                 "\"\"",
+                                 "''",
+                                 "x + \\\n y",
                                  "lambda a: a"};
     return OneOf(atoms);
   }
@@ -42,8 +56,13 @@ class Generator {
     for (std::size_t i = 0; i < 1 + Pick(3); ++i) {
       const char* const fillers[] = {"", "", "\n", "# def f():\n", "   \n"};
       out += OneOf(fillers);
-      const char* const heads[] = {"if x:", "for i in y:", "def g(a,\nb=')'):", "class C(D):", "try:\n%1pass\n%0finally:",
-                                   "@cache\n%0async def h():", "with open('('):  # :"};
+      const char* const heads[] = {"if x:",
+                                   "for i in y:",
+                                   "def g(a,\nb=')'):",
+                                   "class C(D):",
+                                   "try:\n%1pass\n%0finally:",
+                                   "@cache\n%0async def h():",
+                                   "with open('('):  # :"};
       if (depth > 0 && Pick(2) == 0) {
         std::string head = OneOf(heads);
         for (std::size_t at = head.find('%'); at != kNone; at = head.find('%')) {
@@ -60,14 +79,27 @@ class Generator {
   std::string JavaBlock(int depth) {
     std::string out;
     for (std::size_t i = 0; i < 1 + Pick(3); ++i) {
-      const char* const leaves[] = {"x = '}';", "s = \"}\\\"{\";", "// }\n", "/* { */", "int[] a = {1, 2};", "f(() -> { g(); });",
-                                    "s = \"\"\"\n } \" \\\"\"\" {\n\"\"\";", "char c = '\\'';", "record R(int a) { }"};
-      const char* const heads[] = {"if (x) ", "while (y(')')) ", "for (;;) ", "try ", "new Thread() { public void run() ",
-                                   "class Q { int h() ", ""};
+      const char* const leaves[] = {"x = '}';",
+                                    "s = \"}\\\"{\";",
+                                    "// }\n",
+                                    "/* { */",
+                                    "int[] a = {1, 2};",
+                                    "f(() -> { g(); });",
+                                    "s = \"\"\"\n } \" \\\"\"\" {\n\"\"\";",
+                                    "char c = '\\'';",
+                                    "record R(int a) { }"};
+      const char* const heads[] = {"if (x) ",
+                                   "while (y(')')) ",
+                                   "for (;;) ",
+                                   "try ",
+                                   "new Thread() { public void run() ",
+                                   "class Q { int h() ",
+                                   ""};
       if (depth > 0 && Pick(2) == 0) {
         const std::string head = OneOf(heads);
         const bool wrapped = head.find('{') != kNone;
-        out += head + "{ " + JavaBlock(depth - 1) + " }" + (wrapped ? " }" : "") + (head.rfind("new", 0) == 0 ? ";" : "");
+        out += head + "{ " + JavaBlock(depth - 1) + " }" + (wrapped ? " }" : "") +
+               (head.rfind("new", 0) == 0 ? ";" : "");
       } else {
         out += OneOf(leaves);
       }
@@ -92,7 +124,8 @@ TEST(ScannerPropertyTest, PythonFunctionsEndExactlyWhereTheirBodyDoes) {
     ASSERT_EQ(FunctionEnd(Language::kPython, text), end) << "seed " << seed << "\n" << text;
     for (std::size_t size = 0; size <= next; ++size) {
       ASSERT_EQ(FunctionEnd(Language::kPython, text.substr(0, size)), kNone)
-          << "seed " << seed << ", complete too early:\n" << text.substr(0, size);
+          << "seed " << seed << ", complete too early:\n"
+          << text.substr(0, size);
     }
   }
 }
@@ -100,12 +133,17 @@ TEST(ScannerPropertyTest, PythonFunctionsEndExactlyWhereTheirBodyDoes) {
 TEST(ScannerPropertyTest, JavaMethodsEndExactlyAtTheirBrace) {
   for (unsigned seed = 0; seed < kRounds; ++seed) {
     Generator generator(seed);
-    const std::string before = generator.Pick(2) == 0 ? "class P { " : "@A({1}) class P<T> { int[] v = {1}; P() { } ";
-    const std::string text = before + "static <T> List<T> f(int a) throws E {\n " + generator.JavaBlock(3) + "}";
-    ASSERT_EQ(FunctionEnd(Language::kJava, text + "\n int g() { } }"), text.size()) << "seed " << seed << "\n" << text;
+    const std::string before =
+        generator.Pick(2) == 0 ? "class P { " : "@A({1}) class P<T> { int[] v = {1}; P() { } ";
+    const std::string text =
+        before + "static <T> List<T> f(int a) throws E {\n " + generator.JavaBlock(3) + "}";
+    ASSERT_EQ(FunctionEnd(Language::kJava, text + "\n int g() { } }"), text.size())
+        << "seed " << seed << "\n"
+        << text;
     for (std::size_t size = 0; size < text.size(); ++size) {
       ASSERT_EQ(FunctionEnd(Language::kJava, text.substr(0, size)), kNone)
-          << "seed " << seed << ", complete too early:\n" << text.substr(0, size);
+          << "seed " << seed << ", complete too early:\n"
+          << text.substr(0, size);
     }
   }
 }

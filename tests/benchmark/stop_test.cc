@@ -23,13 +23,18 @@ TEST(CutAtStopTest, WithoutAMatchTheTextStays) {
   EXPECT_EQ(CutAtStop("", kPythonStops), "");
 }
 
-TEST(CutAtStopTest, EmptyStopStringsNeverMatch) { EXPECT_EQ(CutAtStop("abc", {""}), "abc"); }
+TEST(CutAtStopTest, EmptyStopStringsNeverMatch) {
+  EXPECT_EQ(CutAtStop("abc", {""}), "abc");
+}
 
-TEST(CutAtStopTest, AStopAtTheBeginningLeavesNothing) { EXPECT_EQ(CutAtStop("\ndef f", kPythonStops), ""); }
+TEST(CutAtStopTest, AStopAtTheBeginningLeavesNothing) {
+  EXPECT_EQ(CutAtStop("\ndef f", kPythonStops), "");
+}
 
 TEST(CutAtStopTest, JavasStopKeepsTheLastStatement) {
   EXPECT_EQ(CutAtStop("        return 1;\n    }\n}\n", {"\n    }\n"}), "        return 1;");
-  EXPECT_EQ(CutAtStop("        }\n        return 1;\n    }", {"\n    }\n"}), "        }\n        return 1;\n    }");
+  EXPECT_EQ(CutAtStop("        }\n        return 1;\n    }", {"\n    }\n"}),
+            "        }\n        return 1;\n    }");
 }
 
 TEST(FindStopTest, BeginsAtTheGivenPosition) {
@@ -68,7 +73,8 @@ TEST(StopSearchTest, AgreesWithTheWholeTextOnRandomTextsAndSteps) {
     while (size < text.size() && found == std::string_view::npos) {
       size = std::min<std::size_t>(text.size(), size + 1 + random() % 4);
       found = search.Find(std::string_view(text).substr(0, size));
-      EXPECT_EQ(found, FindStop(std::string_view(text).substr(0, size), stops)) << text << " at " << size;
+      EXPECT_EQ(found, FindStop(std::string_view(text).substr(0, size), stops))
+          << text << " at " << size;
     }
   }
 }

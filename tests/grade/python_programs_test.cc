@@ -1,0 +1,281 @@
+// What Python programs get, in the real sandbox: verdicts, and what they can neither see nor leave
+// behind.
+#include <arpa/inet.h>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <netinet/in.h>
+#include <string>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/grade/grade_one.h"
+#include "worker/grade/text.h"
+#include "worker/grade/unique_fd.h"
+
+namespace bitsweep::grade {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+class PythonProgramTest : public ProgramTest {
+ protected:
+  PythonProgramTest() : ProgramTest(benchmark::Language::kPython) {}
+};
+
+/// Whether any process of the machine has `marker` in its command line.
+bool ProcessExists(const std::string& marker) {
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc", error)) {
+    if (ReadSmallFile(entry.path() / "cmdline").find(marker) != std::string::npos) {
+      return true;
+    }
+  }
+  return false;
+}
+
+TEST_F(PythonProgramTest, VerdictsNameWhatHappened) {
+  Expect(Verdict::kPass, "assert 1 + 1 == 2\nprint('done')\n");
+  Expect(Verdict::kWrong, "assert 1 + 1 == 3\n");
+  Expect(Verdict::kException, "raise ValueError('no')\n");
+  Expect(Verdict::kException, "import sys\nsys.exit(3)\n");
+  Expect(Verdict::kException, "import os\nos.abort()\n");
+  Expect(Verdict::kException, "def f(n): return f(n + 1)\nf(0)\n");
+  Expect(Verdict::kSyntaxError, "def f(:\n    pass\n");
+  Expect(Verdict::kSyntaxError, "x = '\0'\n");
+  Expect(Verdict::kMemoryLimit, "x = bytearray(1 << 40)\n");
+  Expect(Verdict::kOutputLimit, "while True: print('x' * 100000)\n");
+  Expect(Verdict::kDiskLimit,
+         "with open('big', 'wb') as f:\n    for i in range(200): f.write(bytes(1 << 20))\n");
+}
+
+TEST_F(PythonProgramTest, EndlessProgramsTimeOut) {
+  options_.limits.wall = absl::Seconds(2);
+  options_.limits.cpu = absl::Seconds(3);
+  for (const Outcome& outcome : GradeAll(
+           {"while True: pass\n",
+            "import time\ntime.sleep(1000)\n",
+            "import os, signal\nos.kill(os.getpid(), signal.SIGSTOP)\n",
+            "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nsignal.pause()\n"})) {
+    EXPECT_EQ(outcome.verdict, Verdict::kTimeout);
+    EXPECT_EQ(outcome.study, StudyVerdict::kTimeout);
+    EXPECT_GE(outcome.wall, absl::Seconds(2));
+  }
+}
+
+TEST_F(PythonProgramTest, EndingEarlyWithCodeZeroIsNotAPass) {
+  for (const std::string program : {"import sys\nsys.exit(0)\nassert False\n",
+                                    "import os\nos._exit(0)\n",
+                                    "raise SystemExit\n",
+                                    "exit()\n",
+                                    "import os\nos.execv('/usr/bin/true', ['true'])\n",
+                                    "import os\nos.write(3, b'P \\nP 0\\n')\nos._exit(0)\n",
+                                    "import threading, os\nthreading.Thread(target=lambda: "
+                                    "os._exit(0)).start()\nwhile True: pass\n"}) {
+    const Outcome outcome = GradeOne(program);
+    EXPECT_EQ(outcome.verdict, Verdict::kForbidden) << program << VerdictName(outcome.verdict);
+    EXPECT_EQ(outcome.study, StudyVerdict::kOk) << "the study would have counted it";
+  }
+}
+
+TEST_F(PythonProgramTest, ItLooksLikeAPlainRun) {
+  Expect(Verdict::kPass,
+         "import sys, os\n"
+         "assert __name__ == '__main__' and __file__ == 'program.py'\n"
+         "assert sys.argv == ['program.py'] and sys.modules['__main__'].__dict__ is globals()\n"
+         "assert sys.stdin.read() == ''\n"
+         "open('scratch', 'w').write('x')\n"
+         "import multiprocessing, tempfile, subprocess, locale\n"
+         "assert subprocess.run(['true']).returncode == 0\n"
+         "tempfile.NamedTemporaryFile().write(b'x')\n"
+         "class C: pass\n"
+         "import pickle\n"
+         "assert type(pickle.loads(pickle.dumps(C()))) is C\n");
+  const Outcome outcome = GradeOne("def f():\n    return 1 / 0\n\nf()\n");
+  EXPECT_THAT(outcome.error, HasSubstr("File \"program.py\", line 2, in f"));
+  EXPECT_THAT(outcome.error, Not(HasSubstr("_run"))) << "the driver is not part of the story";
+}
+
+TEST_F(PythonProgramTest, ForkedChildrenDoNotAnswerForTheirParent) {
+  Expect(Verdict::kWrong,
+         "import os\nif os.fork() == 0:\n    pass\nelse:\n    os.wait()\n    assert False\n");
+  Expect(Verdict::kPass,
+         "from multiprocessing import Pool\n"
+         "if __name__ == '__main__':\n"
+         "    with Pool(2) as pool: assert pool.map(abs, [-1, 2]) == [1, 2]\n");
+}
+
+TEST_F(PythonProgramTest, TheHostsFilesAreNeitherSeenNorWritten) {
+  const std::filesystem::path secret =
+      std::filesystem::temp_directory_path() / Cat("bitsweep-secret-", getpid());
+  std::ofstream(secret) << "secret";
+  Expect(Verdict::kPass,
+         Cat("import os\n"
+             "assert not os.path.exists('",
+             secret.string(),
+             "')\n"
+             "assert not os.path.exists('/root') and not os.path.exists('/home') and not "
+             "os.path.exists('/etc/shadow')\n"
+             "for path in ['/usr/x', '/x', '/dev/x', '/etc/x', '/usr/bin/python3', "
+             "'/proc/sys/kernel/hostname']:\n"
+             "    try:\n"
+             "        open(path, 'r+' if os.path.exists(path) else 'w')\n"
+             "    except OSError:\n"
+             "        continue\n"
+             "    assert False, path\n"
+             "open('",
+             secret.string(),
+             "', 'w').write('gone')\n"));
+  EXPECT_EQ(ReadSmallFile(secret), "secret");
+  std::filesystem::remove(secret);
+}
+
+TEST_F(PythonProgramTest, TheNetworkIsRefused) {
+  const UniqueFd server(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  ASSERT_EQ(bind(server.get(), reinterpret_cast<sockaddr*>(&address), size), 0);
+  ASSERT_EQ(listen(server.get(), 1), 0);
+  ASSERT_EQ(getsockname(server.get(), reinterpret_cast<sockaddr*>(&address), &size), 0);
+  Expect(Verdict::kPass,
+         Cat("import socket\n"
+             "for host in ['127.0.0.1', '169.254.169.254', '8.8.8.8']:\n"
+             "    try:\n"
+             "        socket.create_connection((host, ",
+             ntohs(address.sin_port),
+             "), 1)\n"
+             "    except OSError:\n"
+             "        continue\n"
+             "    assert False, host\n"
+             "for family in [40, 38, 17]:  # vsock, kernel crypto, packets\n"
+             "    try:\n"
+             "        socket.socket(family, socket.SOCK_STREAM)\n"
+             "    except OSError:\n"
+             "        continue\n"
+             "    assert False, family\n"));
+}
+
+TEST_F(PythonProgramTest, TheGradersEnvironmentDescriptorsAndProcessesAreNotThere) {
+  setenv("BITSWEEP_TEST_SECRET", "secret", 1);
+  const UniqueFd inherited(dup(STDERR_FILENO));  // Open on exec, as a careless parent leaves them.
+  Expect(Verdict::kPass,
+         "import os\n"
+         "assert 'BITSWEEP_TEST_SECRET' not in os.environ\n"
+         "fds = sorted(int(fd) for fd in os.listdir('/proc/self/fd'))\n"
+         "assert fds == [0, 1, 2, 3, 4], fds  # the fifth is the listing's own\n"
+         "pids = [int(p) for p in os.listdir('/proc') if p.isdigit()]\n"
+         "assert len(pids) <= 3 and os.getpid() < 10, pids\n"
+         "assert os.getuid() == 65534 and os.getgid() == 65534\n"
+         "status = open('/proc/self/status').read()\n"
+         "assert 'CapEff:\\t0000000000000000' in status and 'CapBnd:\\t0000000000000000' in "
+         "status, status\n"
+         "assert 'NoNewPrivs:\\t1' in status and 'Seccomp:\\t2' in status\n");
+  unsetenv("BITSWEEP_TEST_SECRET");
+}
+
+TEST_F(PythonProgramTest, DangerousSystemCallsAreRefused) {
+  Expect(Verdict::kPass,
+         "import ctypes, errno\n"
+         "libc = ctypes.CDLL(None, use_errno=True)\n"
+         "calls = {'mount': 165, 'unshare': 272, 'ptrace': 101, 'bpf': 321, 'perf_event_open': "
+         "298, 'keyctl': 250,\n"
+         "         'add_key': 248, 'io_uring_setup': 425, 'setns': 308, 'userfaultfd': 323, "
+         "'mknod': 133, 'chroot': 161}\n"
+         "for name, number in calls.items():\n"
+         "    ctypes.set_errno(0)\n"
+         "    assert libc.syscall(number, 0, 0, 0, 0, 0) == -1, name\n"
+         "    assert ctypes.get_errno() == errno.EPERM, (name, ctypes.get_errno())\n"
+         "assert libc.syscall(56, 0x10000000 | 17, 0, 0, 0, 0) == -1  # clone(CLONE_NEWUSER)\n"
+         "assert ctypes.get_errno() == errno.EPERM\n");
+}
+
+TEST_F(PythonProgramTest, BombsAreContained) {
+  options_.limits.wall = absl::Seconds(3);
+  options_.limits.cpu = absl::Seconds(4);
+  const std::string marker = Cat("bitsweep-bomb-", getpid());
+  const Outcome forks =
+      GradeOne(Cat("import os, time\n"
+                   "try:\n"
+                   "    while True:\n"
+                   "        if os.fork() == 0: os.execv('/usr/bin/sleep', ['",
+                   marker,
+                   "', '1000'])\n"
+                   "except BlockingIOError:\n"
+                   "    pids = [p for p in os.listdir('/proc') if p.isdigit()]\n"
+                   "    print(len(pids))\n"
+                   "    raise\n"));
+  EXPECT_EQ(forks.verdict, Verdict::kProcessLimit) << VerdictName(forks.verdict) << forks.error;
+  EXPECT_LE(std::atoi(forks.output.c_str()), options_.limits.processes);
+  EXPECT_FALSE(ProcessExists(marker));
+  Expect(Verdict::kProcessLimit,
+         "import threading, time\nwhile True: threading.Thread(target=time.sleep, "
+         "args=(1000,)).start()\n");
+}
+
+TEST_F(PythonProgramTest, NothingSurvivesItsProgram) {
+  const std::string marker = Cat("bitsweep-daemon-", getpid());
+  const std::string daemon = Cat(
+      "import os\n"
+      "if os.fork() == 0:\n"
+      "    os.setsid()\n"
+      "    if os.fork() == 0: os.execv('/usr/bin/sleep', ['",
+      marker,
+      "', '1000'])\n"
+      "    os._exit(0)\n"
+      "os.wait()\n"
+      "for i in range(1000000):\n"
+      "    if any('",
+      marker,
+      "' in open(f'/proc/{p}/cmdline').read()\n"
+      "           for p in os.listdir('/proc') if p.isdigit() and int(p) > os.getpid()): break\n"
+      "else:\n"
+      "    assert False, 'the daemon did not start'\n");
+  Expect(Verdict::kPass, daemon);
+  EXPECT_FALSE(ProcessExists(marker));
+}
+
+TEST_F(PythonProgramTest, StreamsAreCutAndMadePrintable) {
+  const Outcome outcome =
+      GradeOne("import sys\nsys.stdout.buffer.write(b'\\x1b[31m\\xff' + b'a' * 5000)\n");
+  EXPECT_EQ(outcome.verdict, Verdict::kPass);
+  EXPECT_EQ(outcome.output.substr(0, 12), "\\x1b[31m\\xff");
+  EXPECT_LE(outcome.output.size(), 2048U + 6U);
+}
+
+TEST_F(PythonProgramTest, IdenticalProgramsRunOnceAndCountEach) {
+  const std::string program = "import os\nprint(os.urandom(8).hex())\n";
+  const std::vector<Outcome> outcomes = GradeAll({program, program, program});
+  EXPECT_EQ(outcomes[0].output, outcomes[2].output);
+}
+
+TEST_F(PythonProgramTest, MeasuresAreOfTheProgram) {
+  const Outcome outcome = GradeOne("x = bytearray(200 << 20)\nfor i in range(3000000): pass\n");
+  EXPECT_EQ(outcome.verdict, Verdict::kPass);
+  EXPECT_GT(outcome.memory_bytes, 200 << 20);
+  EXPECT_LT(outcome.memory_bytes, 400 << 20);
+  EXPECT_GT(outcome.cpu, absl::Milliseconds(30));
+  EXPECT_EQ(outcome.exit_code, 0);
+  EXPECT_EQ(GradeOne("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n").signal, SIGSEGV);
+}
+
+TEST_F(PythonProgramTest, WithoutIsolationVerdictsAreTheSameAndNothingIsLeft) {
+  options_.isolation = Isolation::kNone;
+  const std::string marker = Cat("bitsweep-bare-", getpid());
+  Expect(Verdict::kPass, "assert True\n");
+  Expect(Verdict::kWrong, "assert False\n");
+  Expect(Verdict::kForbidden, "import os\nos._exit(0)\n");
+  Expect(Verdict::kPass,
+         Cat("import os\nif os.fork() == 0:\n    os.setsid()\n    os.execv('/usr/bin/sleep', ['",
+             marker,
+             "', '1000'])\n"));
+  EXPECT_FALSE(ProcessExists(marker));
+}
+
+}  // namespace
+}  // namespace bitsweep::grade

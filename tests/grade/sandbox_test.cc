@@ -1,0 +1,100 @@
+// The sandbox fails closed, and says what to change.
+#include "worker/grade/sandbox.h"
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <unistd.h>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "worker/grade/grader.h"
+#include "worker/grade/runner_java.h"
+#include "worker/grade/runner_python.h"
+#include "worker/grade/text.h"
+
+namespace bitsweep::grade {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+std::string SearchPath() {
+  const char* path = std::getenv("PATH");
+  return path != nullptr ? path : "";
+}
+
+TEST(SandboxTest, WithoutBubblewrapItRefusesAndNamesThePackage) {
+  const auto sandbox = Sandbox::Open(Isolation::kBubblewrap, "/nowhere:/nothing");
+  ASSERT_TRUE(absl::IsFailedPrecondition(sandbox.status())) << sandbox.status();
+  EXPECT_THAT(std::string(sandbox.status().message()),
+              AllOf(HasSubstr("bwrap is not in PATH (/nowhere:/nothing)"),
+                    HasSubstr("install the package bubblewrap"),
+                    HasSubstr("--isolation none")));
+}
+
+TEST(SandboxTest, ABubblewrapThatCannotMakeNamespacesIsRefusedWithItsReason) {
+  // A bwrap that fails as the real one does where the kernel refuses.
+  const std::filesystem::path folder =
+      std::filesystem::temp_directory_path() / Cat("bitsweep-bwrap-", getpid());
+  std::filesystem::create_directories(folder);
+  std::ofstream(folder / "bwrap")
+      << "#!/bin/sh\necho 'bwrap: No permissions to create new namespace' >&2\nexit 1\n";
+  std::filesystem::permissions(folder, std::filesystem::perms(0755));
+  std::filesystem::permissions(folder / "bwrap", std::filesystem::perms(0755));
+  const auto sandbox = Sandbox::Open(Isolation::kBubblewrap, folder.string());
+  std::filesystem::remove_all(folder);
+  ASSERT_TRUE(absl::IsFailedPrecondition(sandbox.status())) << sandbox.status();
+  EXPECT_THAT(std::string(sandbox.status().message()),
+              AllOf(HasSubstr("No permissions to create new namespace"),
+                    HasSubstr("user namespaces"),
+                    HasSubstr("--isolation none")));
+}
+
+TEST(SandboxTest, LandlockIsRefusedAsYet) {
+  const auto sandbox = Sandbox::Open(Isolation::kLandlock, SearchPath());
+  ASSERT_TRUE(absl::IsFailedPrecondition(sandbox.status()));
+  EXPECT_THAT(std::string(sandbox.status().message()), HasSubstr("allowed: bubblewrap, none"));
+}
+
+TEST(SandboxTest, AMissingInterpreterIsTheMachinesFault) {
+  const auto sandbox = Sandbox::Open(Isolation::kNone, SearchPath());
+  ASSERT_TRUE(sandbox.ok()) << sandbox.status();
+  EXPECT_TRUE(
+      absl::IsFailedPrecondition(PythonRunner::Open(**sandbox, "/nowhere/python3", "").status()));
+  EXPECT_TRUE(
+      absl::IsFailedPrecondition(PythonRunner::Open(**sandbox, "/usr/bin/false", "").status()));
+  EXPECT_TRUE(absl::IsFailedPrecondition(
+      JavaRunner::Open(**sandbox, {.java = "/nowhere/java", .javatuples = "", .search_path = ""})
+          .status()));
+  EXPECT_TRUE(absl::IsFailedPrecondition(
+      JavaRunner::Open(**sandbox, {.java = "/usr/bin/true", .javatuples = "", .search_path = ""})
+          .status()));
+}
+
+TEST(SandboxTest, ACancelledJobEndsAtOnce) {
+  const auto sandbox = Sandbox::Open(Isolation::kBubblewrap, SearchPath());
+  if (!sandbox.ok()) {
+    GTEST_SKIP() << "skipped: " << sandbox.status().message();
+  }
+  Job job;
+  job.argv = {"/usr/bin/sleep", "1000"};
+  const Cancellation cancellation;
+  cancellation.Cancel();
+  const auto result = (*sandbox)->Run(job, nullptr, cancellation);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->child.end, ChildEnd::kCancelled);
+}
+
+TEST(SandboxTest, NamesRoundTrip) {
+  for (const char* name : {"bubblewrap", "landlock", "none"}) {
+    ASSERT_TRUE(ParseIsolation(name).has_value());
+    EXPECT_STREQ(IsolationName(*ParseIsolation(name)), name);
+  }
+  EXPECT_FALSE(ParseIsolation("docker").has_value());
+}
+
+}  // namespace
+}  // namespace bitsweep::grade

@@ -1,0 +1,90 @@
+// Stage specs of kind `grade`: what is read, and every mistake by its member.
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "bitsweep_generated/semantics.h"
+#include "worker/grade/grade_job.h"
+
+namespace bitsweep::grade {
+namespace {
+
+using nlohmann::json;
+using ::testing::HasSubstr;
+
+json Good() {
+  return {{"protocol", 1},
+          {"kind", "grade"},
+          {"stage", std::string(64, 'a')},
+          {"attempt", 1},
+          {"semantics", SemanticsOf("grade")},
+          {"threads", 2},
+          {"benchmark", {{"file", "/b.jsonl"}, {"language", "java"}}},
+          {"completions", {{"file", "/c.jsonl"}}},
+          {"grading",
+           {{"post_processing", "keep_helpers"}, {"isolation", "none"}, {"timeout_seconds", 2.5}}},
+          {"output", {{"dir", "/out"}}}};
+}
+
+std::string ErrorOf(const json& spec) {
+  const auto job = ParseSpec(spec.dump(), "spec.json");
+  EXPECT_TRUE(absl::IsInvalidArgument(job.status())) << spec;
+  return std::string(job.status().message());
+}
+
+TEST(SpecTest, EveryMemberArrives) {
+  const auto job = ParseSpec(Good().dump(), "spec.json");
+  ASSERT_TRUE(job.ok()) << job.status();
+  EXPECT_EQ(job->benchmark, "/b.jsonl");
+  EXPECT_EQ(job->completions, "/c.jsonl");
+  EXPECT_EQ(job->output, "/out/verdicts.jsonl");
+  EXPECT_EQ(job->language, benchmark::Language::kJava);
+  EXPECT_EQ(job->options.jobs, 2);
+  EXPECT_EQ(job->options.post_processing, benchmark::PostProcessing::kKeepHelpers);
+  EXPECT_EQ(job->options.isolation, Isolation::kNone);
+  EXPECT_EQ(job->options.limits.wall, absl::Seconds(2.5));
+}
+
+TEST(SpecTest, GradingHasTheStudysDefaults) {
+  json spec = Good();
+  spec.erase("grading");
+  const auto job = ParseSpec(spec.dump(), "spec.json");
+  ASSERT_TRUE(job.ok()) << job.status();
+  EXPECT_EQ(job->options.post_processing, benchmark::PostProcessing::kStudy);
+  EXPECT_EQ(job->options.isolation, Isolation::kBubblewrap);
+  EXPECT_EQ(job->options.limits.wall, absl::Seconds(15));
+}
+
+TEST(SpecTest, MistakesNameTheMember) {
+  json spec = Good();
+  spec["semantics"] = 99;
+  EXPECT_THAT(ErrorOf(spec), HasSubstr("/semantics is 99, this tool has"));
+  spec = Good();
+  spec["kind"] = "generate";
+  EXPECT_THAT(ErrorOf(spec), HasSubstr("/kind must be \"grade\", found \"generate\""));
+  spec = Good();
+  spec["protocol"] = 2;
+  EXPECT_THAT(ErrorOf(spec), HasSubstr("/protocol"));
+  spec = Good();
+  spec["output"].erase("dir");
+  EXPECT_THAT(ErrorOf(spec), HasSubstr("/output/dir is missing"));
+  spec = Good();
+  spec["completions"]["file"] = 3;
+  EXPECT_THAT(ErrorOf(spec), HasSubstr("/completions/file must be a string"));
+  spec = Good();
+  spec["grading"]["isolation"] = "docker";
+  EXPECT_THAT(ErrorOf(spec), HasSubstr("bubblewrap, landlock or none, found \"docker\""));
+  spec = Good();
+  spec["grading"]["timeout_seconds"] = 0;
+  EXPECT_THAT(ErrorOf(spec), HasSubstr("/grading/timeout_seconds must be a number"));
+  spec = Good();
+  spec["benchmark"]["language"] = "rust";
+  EXPECT_THAT(ErrorOf(spec), HasSubstr("python or java"));
+  EXPECT_TRUE(absl::IsInvalidArgument(ParseSpec("{", "spec.json").status()));
+  EXPECT_TRUE(absl::IsNotFound(ReadSpec("/nowhere/spec.json").status()));
+}
+
+}  // namespace
+}  // namespace bitsweep::grade
