@@ -41,21 +41,30 @@ absl::StatusOr<std::optional<Tool>> FindTool(const std::string& named,
 
 /// Sets the isolation that is offered: the one that was asked for, or the best that works.
 absl::Status SetIsolation(const WorkerOptions& options, Children& children, WorkerOffer& offer) {
-  if (options.isolation == "best") {
-    offer.isolation = BestIsolation(children);
-    if (offer.isolation.empty()) {
-      spdlog::warn(
-          "no sandbox works here, so grade is not offered; --isolation none would run generated "
-          "programs without one");
-    }
-    return absl::OkStatus();
-  }
-  if (!IsIsolationThere(children, options.isolation)) {
+  if (options.isolation == "none") {
+    offer.isolation = "none";
+  } else if (HasBubblewrap(children)) {
+    offer.isolation = "bubblewrap";
+  } else if (options.isolation == "bubblewrap") {
     return absl::FailedPreconditionError(
-        absl::StrCat("--isolation ", options.isolation, " does not work on this machine"));
+        "--isolation bubblewrap: it does not work on this machine");
+  } else {
+    spdlog::warn(
+        "no sandbox works here, so grade is not offered; --isolation none would run generated "
+        "programs without one");
   }
-  offer.isolation = options.isolation;
   return absl::OkStatus();
+}
+
+/// The machine's GPUs, as far as the engine can use them.
+std::vector<GpuOffer> UsableGpus(const Tool& engine, Children& children) {
+  std::vector<GpuOffer> gpus = Gpus(children);
+  const auto usable = static_cast<std::size_t>(engine.gpus.value_or(static_cast<int>(gpus.size())));
+  if (gpus.size() > usable) {
+    spdlog::warn("the engine can use {} of {} GPUs: is it built for CUDA?", usable, gpus.size());
+    gpus.resize(usable);
+  }
+  return gpus;
 }
 
 /// The kinds that the tools of this machine can run, in the order of the contract.
@@ -97,7 +106,7 @@ absl::StatusOr<WorkerOffer> MakeOffer(const WorkerOptions& options,
   offer.slots = options.slots;
   offer.labels = options.labels;
   if (tools.engine) {
-    offer.gpus = Gpus(children);
+    offer.gpus = UsableGpus(*tools.engine, children);
   }
   if (tools.grader) {
     BITSWEEP_RETURN_IF_ERROR(SetIsolation(options, children, offer));

@@ -72,7 +72,7 @@ ParsedOptions ParseWorkerOptions(int argc, const char* const* argv) {
                  "What the cache may take; bytes, or with K, M, G, T (4/5 of the free disk)")
       ->transform(CLI::AsSizeValue(/*kb_is_1000=*/false));
   app.add_option("--isolation", options.isolation, "What generated programs run in")
-      ->check(CLI::IsMember({"best", "bubblewrap", "landlock", "none"}))
+      ->check(CLI::IsMember({"best", "bubblewrap", "none"}))
       ->capture_default_str();
   app.add_option("--hang-after",
                  options.hang_after_minutes,

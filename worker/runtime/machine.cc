@@ -8,7 +8,6 @@
 #include <sched.h>
 #include <spdlog/spdlog.h>
 #include <sstream>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <absl/strings/ascii.h>
@@ -38,6 +37,8 @@ std::string OnPath(const std::string& name) {
   return "";
 }
 
+}  // namespace
+
 bool HasBubblewrap(Children& children) {
   const std::string bwrap = OnPath("bwrap");
   if (bwrap.empty()) {
@@ -51,48 +52,29 @@ bool HasBubblewrap(Children& children) {
   return output.ok();
 }
 
-bool HasLandlock() {
-  // landlock_create_ruleset(NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) gives the version; the number
-  // is written out because older C libraries lack SYS_landlock_create_ruleset.
-  constexpr long kCreateRuleset = 444;
-  return ::syscall(kCreateRuleset, nullptr, 0, 1U) > 0;
-}
-
-}  // namespace
-
 absl::StatusOr<Tool> AskTool(Children& children, const std::string& path) {
   absl::StatusOr<std::string> text =
       Capture(children, {path, "version", "--output", "json"}, kProbeTimeout);
   if (!text.ok()) {
     return text.status();
   }
-  Tool tool{.path = path, .version = "", .build = "", .semantics = {}};
+  Tool tool{.path = path, .version = "", .build = "", .semantics = {}, .gpus = std::nullopt};
   try {
     const json answer = json::parse(*text);
     tool.version = answer.at("version");
     tool.build = answer.at("build");
     tool.semantics = answer.at("semantics").get<std::map<std::string, int>>();
+    if (answer.contains("devices")) {
+      tool.gpus = 0;
+      for (const std::string& device : answer.at("devices").get<std::vector<std::string>>()) {
+        *tool.gpus += device.starts_with("cuda") ? 1 : 0;
+      }
+    }
   } catch (const json::exception& error) {
     return absl::FailedPreconditionError(
         absl::StrCat(path, " version --output json: not understood: ", error.what()));
   }
   return tool;
-}
-
-std::string BestIsolation(Children& children) {
-  for (const char* isolation : {"bubblewrap", "landlock"}) {
-    if (IsIsolationThere(children, isolation)) {
-      return isolation;
-    }
-  }
-  return "";
-}
-
-bool IsIsolationThere(Children& children, const std::string& isolation) {
-  if (isolation == "bubblewrap") {
-    return HasBubblewrap(children);
-  }
-  return isolation == "landlock" ? HasLandlock() : isolation == "none";
 }
 
 std::vector<GpuOffer> Gpus(Children& children) {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,15 +20,14 @@ namespace bitsweep {
 struct Tool {
   std::string path, version, build;
   std::map<std::string, int> semantics;  // Stage kind -> version.
+  std::optional<int> gpus;               // That it can use; nullopt when it does not say.
 };
 
 /// What `PATH version --output json` says. FAILED_PRECONDITION: it is not a tool of ours.
 absl::StatusOr<Tool> AskTool(Children& children, const std::string& path);
 
-/// "bubblewrap" or "landlock", the best that works here, or "" when neither does.
-std::string BestIsolation(Children& children);
-/// Whether programs can be run in `isolation` here; "none" always can.
-bool IsIsolationThere(Children& children, const std::string& isolation);
+/// Whether bubblewrap can make its namespaces here.
+bool HasBubblewrap(Children& children);
 
 /// As nvidia-smi tells; none when it is not there.
 std::vector<GpuOffer> Gpus(Children& children);
