@@ -25,7 +25,7 @@ struct Options {
 };
 
 int Fail(const absl::Status& status) {
-  spdlog::critical("{}", status.message());
+  spdlog::critical("{}", std::string(status.message()));
   return 1;
 }
 

@@ -68,6 +68,14 @@ void LoseAttempt(Core& core,
   const Holding holding = *stage.holding();
   stage.CountFailure(failure);
   const bool final = !RetryAt(failure, stage.failures(), now).has_value();
+  if (stage.state() == StageState::kLeased && !final) {
+    // It never began: no attempt, no failure to show, but it counts, or it could go on for ever.
+    ++core.failure_counts.at(static_cast<std::size_t>(failure));
+    out.changes.push_back(change::AttemptDropped{stage.key(), stage.attempt()});
+    Release(core, stage);
+    Transition(core, out, stage, on::LoseWorker{}, now);
+    return;
+  }
   NoteFailure(core, out, stage, holding, failure, message, final, now);
   change::AttemptEnded ended;
   ended.stage = stage.key();

@@ -74,14 +74,18 @@ struct StageUpdated {
   int attempt = 0, forgiven = 0;
   std::optional<absl::Time> retry_at;  // failed only
 };
-/// A lease: inserts the attempt, or replaces it when the same attempt was leased before and lost
-/// before it started.
+/// A lease: inserts the attempt.
 struct AttemptLeased {
   StageKey stage;
   int attempt = 0;
   LeaseId lease;
   WorkerId worker;
   absl::Time at;
+};
+/// The lease was lost before the attempt started: there was none, and its number is used again.
+struct AttemptDropped {
+  StageKey stage;
+  int attempt = 0;
 };
 struct AttemptStarted {
   StageKey stage;
@@ -142,6 +146,7 @@ using Change = std::variant<change::SweepAdded,
                             change::StageUpdated,
                             change::AttemptLeased,
                             change::AttemptStarted,
+                            change::AttemptDropped,
                             change::AttemptReattached,
                             change::AttemptEnded,
                             change::ArtifactPublished,

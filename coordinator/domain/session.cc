@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "coordinator/domain/handlers.h"
+#include "coordinator/domain/result.h"
 #include "coordinator/domain/text.h"
 #include "coordinator/domain/transition.h"
 
@@ -141,6 +142,11 @@ struct Speech {
   void operator()(const StageSucceeded& message) {
     Stage* stage = Admit(core, out, worker, message.fence, true, now);
     if (stage == nullptr) {
+      return;
+    }
+    if (const absl::Status good = CheckResult(message.artifact, verdicts); !good.ok()) {
+      (*this)(StageFailed{
+          message.fence, FailureClass::kBug, std::string(good.message()), message.log_tail});
       return;
     }
     const absl::Duration took = now - std::get<in::Running>(stage->payload()).started;

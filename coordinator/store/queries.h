@@ -78,17 +78,16 @@ inline constexpr Query kWantStage{"want_stage", R"sql(
 inline constexpr Query kUpdateStage{"update_stage", R"sql(
   UPDATE stage SET state = ?2, attempt = ?3, forgiven = ?4, retry_at_us = ?5 WHERE key = ?1)sql"};
 
-// ?1 stage, ?2 attempt, ?3 lease, ?4 worker, ?5 at. A lease that was lost before its start is
-// written over.
+// ?1 stage, ?2 attempt, ?3 lease, ?4 worker, ?5 at.
 inline constexpr Query kLeaseAttempt{"lease_attempt", R"sql(
   INSERT INTO attempt (stage_id, attempt, lease_id, worker_id, state, leased_us, final, message,
                        log_tail, build, peak_host_bytes, peak_gpu_bytes)
   VALUES ((SELECT stage_id FROM stage WHERE key = ?1), ?2, ?3, ?4, 'leased', ?5, 0, '', '', '',
-          0, 0)
-  ON CONFLICT (stage_id, attempt) DO UPDATE SET
-    lease_id = excluded.lease_id, worker_id = excluded.worker_id, state = 'leased',
-    leased_us = excluded.leased_us, started_us = NULL, ended_us = NULL, failure_class = NULL,
-    final = 0, message = '', log_tail = '', build = '')sql"};
+          0, 0))sql"};
+// ?1 stage, ?2 attempt. Changes 1 row.
+inline constexpr Query kDropAttempt{"drop_attempt", R"sql(
+  DELETE FROM attempt
+  WHERE stage_id = (SELECT stage_id FROM stage WHERE key = ?1) AND attempt = ?2)sql"};
 // ?1 stage, ?2 attempt, ?3 at. Changes 1 row.
 inline constexpr Query kStartAttempt{"start_attempt", R"sql(
   UPDATE attempt SET state = 'running', started_us = ?3
@@ -214,8 +213,9 @@ inline constexpr Query kFailures{"failures", R"sql(
   FROM attempt AS a
   JOIN stage AS s USING (stage_id)
   JOIN stage_sweep AS t USING (stage_id)
+  JOIN sweep AS p USING (sweep_id)
   JOIN worker AS w ON w.worker_id = a.worker_id
-  WHERE a.failure_class IS NOT NULL
+  WHERE a.failure_class IS NOT NULL AND a.ended_us >= p.created_us
   ORDER BY a.ended_us DESC, a.lease_id DESC)sql"};
 // -> kind, count, seconds. Succeeded attempts.
 inline constexpr Query kHistory{"history", R"sql(

@@ -133,11 +133,7 @@ absl::StatusOr<std::unique_ptr<Store>> Store::Open(const std::string& path) {
   auto impl = std::make_unique<Impl>();
   const std::filesystem::path dir = std::filesystem::path(path).parent_path();
   BITSWEEP_ASSIGN_OR_RETURN(impl->lock, FolderLock::Take(dir.empty() ? "." : dir.string()));
-  absl::StatusOr<std::unique_ptr<Database>> database = Database::Open(path);
-  if (!database.ok()) {
-    return At(path, database.status());
-  }
-  impl->database = std::move(*database);
+  BITSWEEP_ASSIGN_OR_RETURN(impl->database, Database::Open(path));
   BITSWEEP_RETURN_IF_ERROR(At(path, Migrate(*impl->database)));
   // Registrations end with the process that took them: whoever is there registers again.
   BITSWEEP_ASSIGN_OR_RETURN(Statement * end, impl->database->Prepare(queries::kEndRegistrations));

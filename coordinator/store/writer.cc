@@ -142,6 +142,12 @@ struct Writer {
     return lease->Run().status();
   }
 
+  absl::Status operator()(const change::AttemptDropped& row) {
+    BITSWEEP_ASSIGN_OR_RETURN(Statement * drop, database.Prepare(queries::kDropAttempt));
+    drop->Bind(1, row.stage.value()).Bind(2, row.attempt);
+    return RunOne(*drop, "end of a lease at", row.stage.value());
+  }
+
   absl::Status operator()(const change::AttemptStarted& row) {
     BITSWEEP_ASSIGN_OR_RETURN(Statement * start, database.Prepare(queries::kStartAttempt));
     start->Bind(1, row.stage.value()).Bind(2, row.attempt).Bind(3, row.at);

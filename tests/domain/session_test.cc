@@ -1,3 +1,5 @@
+#include <cmath>
+
 #include "tests/domain/scene.h"
 
 namespace bitsweep::testing {
@@ -130,6 +132,48 @@ TEST_F(SessionTest, VerdictsTravelWithTheResult) {
   ASSERT_EQ(ingested.size(), 1u);
   EXPECT_EQ(ingested[0].stage, Key("grade m fp16"));
   EXPECT_EQ(ingested[0].rows.size(), 1u);
+}
+
+TEST_F(SessionTest, AResultThatCannotBeStoredIsTheToolsBug) {
+  const auto refuse = [&](const StageSucceeded& bad, std::vector<VerdictRow> rows) {
+    StageSucceeded message = bad;
+    message.fence = Lease("quantize m", worker);
+    Clear();
+    Say(worker, message, std::move(rows));
+    EXPECT_EQ(StateOf("quantize m"), StageState::kFailed);
+    const auto ended = Changed<change::AttemptEnded>();
+    ASSERT_EQ(ended.size(), 1u);
+    EXPECT_EQ(ended[0].failure, FailureClass::kBug);
+    EXPECT_FALSE(ended[0].message.empty());
+    EXPECT_TRUE(Changed<change::ArtifactPublished>().empty());
+    ASSERT_TRUE(OnRetry(core, out, sweep, now).ok());
+  };
+  StageSucceeded message;
+  const Digest digest(Sha256Hex("x"));
+  for (const char* name : {"", "/abs", "a/../b", "a//b", "./a", ".."}) {
+    message.artifact.files = {{name, 1, digest}};
+    refuse(message, {});
+  }
+  message.artifact.files = {{"a", 1, digest}, {"a", 1, digest}};
+  refuse(message, {});
+  message.artifact.files = {{"a", -1, digest}};
+  refuse(message, {});
+  message.artifact.files = {{"a", 1, Digest("beef")}};
+  refuse(message, {});
+  message.artifact.files = {{"a/b.json", 1, digest}};
+  VerdictRow row;
+  row.problem = "p";
+  row.verdict = "pass";
+  refuse(message, {row, row});
+  VerdictRow ours = row;
+  ours.verdict = "infrastructure";
+  refuse(message, {ours});
+  VerdictRow timeless = row;
+  timeless.cpu_seconds = std::nan("");
+  refuse(message, {timeless});
+  message.fence = Lease("quantize m", worker);
+  Say(worker, message, {row});
+  EXPECT_EQ(StateOf("quantize m"), StageState::kSucceeded);
 }
 
 TEST_F(SessionTest, ProgressStaysInMemory) {
