@@ -55,7 +55,14 @@ const nlohmann::json& StrictObject::Need(const std::string& key, const char* wan
   known_.insert(key);
   const auto it = object_->find(key);
   if (it == object_->end()) {
-    Refuse(key, std::string("missing, want ") + want);
+    // A required member is most often missing because it is misspelt: show what is there.
+    std::set<std::string> present;
+    for (const auto& [name, value] : object_->items()) {
+      present.insert(name);
+    }
+    Refuse(key,
+           std::string("missing, want ") + want +
+               (present.empty() ? "; the object is empty" : "; there are: " + Join(present)));
   }
   return *it;
 }

@@ -102,7 +102,12 @@ int Guard(Events& events, const std::function<void()>& body) {
 }  // namespace
 
 std::string AbsolutePath(const std::string& path) {
-  return path.empty() ? path : fs::absolute(path).lexically_normal().string();
+  if (path.empty()) {
+    return path;
+  }
+  const fs::path normal = fs::absolute(path).lexically_normal();
+  // "." and "folder/" end in a slash, which is not part of a folder's name.
+  return normal.has_filename() ? normal.string() : normal.parent_path().string();
 }
 
 nlohmann::json BuildSpec(const StageRequest& request,
