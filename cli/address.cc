@@ -62,19 +62,19 @@ Answer DescribeListener(int fd, absl::Time deadline) {
   (void)send(fd, kProbe.data(), kProbe.size(), MSG_NOSIGNAL);
   char answer[5] = {};
   if (!WaitFor(fd, POLLIN, deadline)) {
-    return {true, "something listens there but does not answer"};
+    return {true, false, "something listens there but does not answer"};
   }
   const auto got = recv(fd, answer, sizeof answer, 0);
   if (got == static_cast<ssize_t>(sizeof answer) && std::memcmp(answer, "HTTP/", 5) == 0) {
-    return {
-        false,
-        "an HTTP server answers there, not a coordinator (its --http page has another port than "
-        "its --listen)"};
+    return {false,
+            false,
+            "an HTTP server answers there, not a coordinator (its --http page has another port "
+            "than its --listen)"};
   }
   if (got > 0) {
-    return {true, "a server is there but did not carry out the call in time"};
+    return {true, false, "a server is there but did not carry out the call in time"};
   }
-  return {false, "something listens there but hangs up: it is no coordinator"};
+  return {false, false, "something listens there but hangs up: it is no coordinator"};
 }
 
 }  // namespace
@@ -122,6 +122,7 @@ Answer FindWhatAnswers(const Address& address, absl::Duration timeout) {
   if (const int failed = getaddrinfo(address.host.c_str(), port.c_str(), &hints, &found);
       failed != 0) {
     return {false,
+            false,
             absl::StrCat("no host is called '", address.host, "' (", gai_strerror(failed), ")")};
   }
   int error = 0;
@@ -136,6 +137,7 @@ Answer FindWhatAnswers(const Address& address, absl::Duration timeout) {
   }
   freeaddrinfo(found);
   if (answer.description.empty()) {
+    answer.vacant = error == ECONNREFUSED;
     answer.description = error == ECONNREFUSED ? "nothing listens there (connection refused)"
                          : error == ETIMEDOUT  ? "no answer"
                                                : strerror(error);

@@ -25,6 +25,7 @@ absl::StatusOr<Address> ParseAddress(const std::string& text);
 /// What is found at an address.
 struct Answer {
   bool plausible = false;   // It may be a coordinator: not HTTP/1, and it did not hang up.
+  bool vacant = false;      // Nothing listens: a coordinator could be started there.
   std::string description;  // One clause: "nothing listens there (connection refused)".
 };
 

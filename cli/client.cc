@@ -89,7 +89,7 @@ absl::Status Client::Explain(const grpc::Status& status) const {
   // A coordinator that stops or is overloaded says so itself; then its words are the better ones.
   const bool own_words = answer.plausible && code == absl::StatusCode::kUnavailable;
   const std::string start =
-      IsLoopback(address_)
+      answer.vacant && IsLoopback(address_)
           ? absl::StrCat(", or start one: bitsweepd --data-dir DIR --listen ", address_.text())
           : ".";
   return absl::Status(code,

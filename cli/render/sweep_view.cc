@@ -134,12 +134,12 @@ void AddRunning(const v1::SweepStatus& status,
   if (status.running().empty() || limit <= 0) {
     return;
   }
-  Table table({{"running", Align::kLeft, true},
+  Table table({{"running", Align::kLeft, 1},
                {""},
                {"", Align::kRight},
                {"left", Align::kRight},
-               {"worker", Align::kLeft, true},
-               {"now", Align::kLeft, true}});
+               {"worker", Align::kLeft, 2},
+               {"now", Align::kLeft, 3}});
   const int shown = std::min(limit, status.running_size());
   for (int i = 0; i < shown; ++i) {
     const v1::RunningStage& stage = status.running(i);

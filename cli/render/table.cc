@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <numeric>
+#include <optional>
+#include <utility>
 
 #include "proto/base/status_macros.h"
 
@@ -31,18 +33,24 @@ std::vector<Line> Table::Render(const Terminal& terminal, int indent) const {
   }
   const int gaps = kGap * (static_cast<int>(widths.size()) - 1) + indent;
   int excess = std::accumulate(widths.begin(), widths.end(), 0) + gaps - terminal.columns;
-  while (terminal.live && excess > 0) {
-    int widest = -1;
+  // The column to cut next: of the highest rank that still gives way, the widest.
+  const auto next = [&]() -> std::optional<std::size_t> {
+    std::optional<std::size_t> best;
     for (std::size_t c = 0; c < columns_.size(); ++c) {
-      if (columns_[c].shrinks && widths[c] > kShrunkWidthMin &&
-          (widest < 0 || widths[c] > widths[static_cast<std::size_t>(widest)])) {
-        widest = static_cast<int>(c);
+      if (columns_[c].shrinks > 0 && widths[c] > kShrunkWidthMin &&
+          (!best || std::pair(columns_[c].shrinks, widths[c]) >
+                        std::pair(columns_[*best].shrinks, widths[*best]))) {
+        best = c;
       }
     }
-    if (widest < 0) {
+    return best;
+  };
+  while (terminal.live && excess > 0) {
+    const std::optional<std::size_t> cut = next();
+    if (!cut) {
       break;
     }
-    --widths[static_cast<std::size_t>(widest)];
+    --widths[*cut];
     --excess;
   }
   std::vector<Line> lines;

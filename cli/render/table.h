@@ -1,5 +1,5 @@
-// A table of columns that fits the terminal: numbers flush right, the widest text column gives way
-// first. Not for the study's own tables: those are rendered by the coordinator, so that every
+// A table of columns that fits the terminal: numbers flush right, the least important text gives
+// way first. Not for the study's own tables: those are rendered by the coordinator, so that every
 // client shows the same. Plain values: any thread.
 #pragma once
 
@@ -18,7 +18,9 @@ enum class Align {
 struct Column {
   std::string title;
   Align align = Align::kLeft;
-  bool shrinks = false;  // May be cut with an ellipsis when the terminal is too narrow.
+  // Where the terminal is too narrow, columns of the highest rank are cut first, with an ellipsis;
+  // those of rank 0 never are.
+  int shrinks = 0;
 };
 
 class Table {

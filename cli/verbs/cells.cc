@@ -39,9 +39,9 @@ void PrintCells(const v1::CellsResponse& response, Context& context) {
   for (const v1::Cell& cell : response.cells()) {
     seeds.insert(cell.seed());
   }
-  std::vector<Column> columns = {{"model", Align::kLeft, true},
-                                 {"variant", Align::kLeft, true},
-                                 {"benchmark", Align::kLeft, true},
+  std::vector<Column> columns = {{"model", Align::kLeft, 1},
+                                 {"variant", Align::kLeft, 1},
+                                 {"benchmark", Align::kLeft, 1},
                                  {"language"},
                                  {"pass@1", Align::kRight},
                                  {"size", Align::kRight},

@@ -234,7 +234,8 @@ void AddCompletion(CLI::App& app, VerbRun& chosen) {
   auto what = std::make_shared<std::string>();
   CLI::App* hidden = app.add_subcommand("__complete", "")->group("");
   hidden->add_option("WHAT", *what)->required()->check(CLI::IsMember({"sweeps"}).description(""));
-  hidden->callback([&chosen] { chosen = ListForCompletion; });
+  // `what` is kept alive until the command line has been read into it.
+  hidden->callback([what, &chosen] { chosen = ListForCompletion; });
 }
 
 }  // namespace bitsweep::cli

@@ -32,7 +32,7 @@ absl::StatusOr<ExitCode> ListSweeps(Context& context) {
     return ExitCode::kOk;
   }
   Table table({{"sweep", Align::kRight},
-               {"name", Align::kLeft, true},
+               {"name", Align::kLeft, 1},
                {"state"},
                {"cells", Align::kRight},
                {"submitted"},

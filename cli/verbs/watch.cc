@@ -135,6 +135,9 @@ class PlainDisplay : public Display {
                          : "the coordinator is away; trying to reach it again");
       connected_ = view.connected;
     }
+    if (!connected_) {
+      return;  // Nothing new can have come.
+    }
     WriteFailures(*view.status, now);
     const std::string line = SweepLine(*view.status);
     const std::string& state = view.status->summary().state();
@@ -152,9 +155,10 @@ class PlainDisplay : public Display {
       if (!failures_.insert({failure.stage(), failure.attempt()}).second) {
         continue;
       }
-      std::string text;
-      for (const Line& line : FailureLines(failure, context_.terminal())) {
-        absl::StrAppend(&text, text.empty() ? "" : ":", line.Render(Terminal{}));
+      const std::vector<Line> lines = FailureLines(failure, context_.terminal());
+      std::string text = lines.front().Render(Terminal{});
+      if (lines.size() > 1) {
+        absl::StrAppend(&text, ":", lines[1].Render(Terminal{}).substr(1));
       }
       Say(now, text);
     }
@@ -204,17 +208,20 @@ std::unique_ptr<Display> MakeDisplay(Context& context) {
 }
 
 // What to do next, once the sweep has ended.
-void SayWhatNext(Context& context, const v1::SweepSummary& summary) {
+void SayWhatNext(Context& context, const v1::SweepStatus& status) {
   if (context.json()) {
     return;
   }
+  const v1::SweepSummary& summary = status.summary();
   if (summary.state() == "succeeded") {
     context.Remark(absl::StrCat("Its tables: bitsweep tables ", summary.sweep()));
   } else if (summary.state() == "failed") {
-    context.Remark(absl::StrCat("Why: bitsweep status ",
-                                summary.sweep(),
-                                ", then bitsweep logs STAGE. Again: bitsweep retry ",
-                                summary.sweep()));
+    const std::string why =
+        status.failures().empty()
+            ? absl::StrCat("bitsweep status ", summary.sweep())
+            : absl::StrCat("bitsweep logs ", ShortKey(status.failures(0).stage()));
+    context.Remark(absl::StrCat(
+        "Why: ", why, "; run the failed stages again: bitsweep retry ", summary.sweep()));
   }
 }
 
@@ -253,7 +260,7 @@ absl::StatusOr<ExitCode> FollowSweep(Context& context,
   if (!view.status.has_value()) {
     return absl::InternalError("the coordinator ended the stream without a status");
   }
-  SayWhatNext(context, view.status->summary());
+  SayWhatNext(context, *view.status);
   return view.status->summary().state() == "succeeded" ? ExitCode::kOk : ExitCode::kFailed;
 }
 

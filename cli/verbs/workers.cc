@@ -16,27 +16,31 @@
 namespace bitsweep::cli {
 namespace {
 
+// A connected worker speaks every few seconds: counting them would only make the table restless.
+constexpr absl::Duration kJustNow = absl::Seconds(10);
+
 void PrintWorkers(const v1::WorkersResponse& response, Context& context) {
-  Table table({{"worker", Align::kLeft, true},
+  Table table({{"worker", Align::kLeft, 1},
                {"state"},
                {"busy", Align::kRight},
                {"cores", Align::kRight},
-               {"gpus", Align::kLeft, true},
-               {"stages", Align::kLeft, true},
+               {"gpus", Align::kLeft, 2},
+               {"stages", Align::kLeft, 3},
                {"isolation"},
-               {"last seen", Align::kRight}});
+               {"seen", Align::kRight}});
   for (const v1::WorkerStatus& worker : response.workers()) {
     const absl::Duration ago = context.Now() - absl::FromUnixMicros(worker.last_seen_us());
-    table.AddRow(
-        {Line(worker.name()),
-         Line(worker.state(), StyleOfState(worker.state())),
-         absl::StrCat(worker.running_size(), "/", worker.slots()),
-         absl::StrCat(worker.cores()),
-         worker.gpus().empty() ? Line("none", Style::kDim)
-                               : Line(absl::StrJoin(worker.gpus(), ", ")),
-         Line(absl::StrJoin(worker.stages(), " ")),
-         Line(worker.isolation()),
-         worker.last_seen_us() > 0 ? absl::StrCat(FormatSpan(ago), " ago") : std::string("-")});
+    table.AddRow({Line(worker.name()),
+                  Line(worker.state(), StyleOfState(worker.state())),
+                  absl::StrCat(worker.running_size(), "/", worker.slots()),
+                  absl::StrCat(worker.cores()),
+                  worker.gpus().empty() ? Line("none", Style::kDim)
+                                        : Line(absl::StrJoin(worker.gpus(), ", ")),
+                  Line(absl::StrJoin(worker.stages(), " ")),
+                  Line(worker.isolation()),
+                  Line(worker.last_seen_us() <= 0 ? "-"
+                       : ago < kJustNow           ? "now"
+                                                  : FormatSpan(ago))});
   }
   context.Print(table.Render(context.terminal()));
 }

@@ -100,7 +100,7 @@ TEST(TableTest, NumbersAreFlushRight) {
 }
 
 TEST(TableTest, OnATerminalTheWidestColumnGivesWayAndAPipeGetsEverything) {
-  Table table({{"label", Align::kLeft, true}, {"state"}});
+  Table table({{"label", Align::kLeft, 1}, {"state"}});
   table.AddRow({std::string(60, 'x'), "running"});
   Terminal narrow = kLive;
   narrow.columns = 40;
