@@ -90,6 +90,8 @@ function(bitsweep_test)
   endif()
   add_executable(${T_NAME} ${T_SOURCES})
   bitsweep_settings(${T_NAME})
+  # A test's own code is not what must be fast, and optimising gtest's macros costs three times its parsing.
+  target_compile_options(${T_NAME} PRIVATE -O0)
   target_link_libraries(${T_NAME} PRIVATE ${T_DEPS} GTest::gmock GTest::gtest GTest::gtest_main)
   set_target_properties(${T_NAME} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   add_test(NAME ${T_NAME} COMMAND ${T_NAME} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR}/tests)

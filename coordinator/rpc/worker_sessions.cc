@@ -2,12 +2,13 @@
 #include <deque>
 #include <mutex>
 #include <optional>
+#include <spdlog/spdlog.h>
 #include <thread>
 
 #include <absl/strings/str_cat.h>
-#include <spdlog/spdlog.h>
 
 #include "coordinator/rpc/services.h"
+
 #include "proto/wire/session.h"
 
 namespace bitsweep {
@@ -35,7 +36,8 @@ class Outbox : public SessionSink {
     why_ = std::move(why);
     changed_.notify_one();
     if (context_ != nullptr) {
-      context_->TryCancel();  // Wakes the reader, which may wait for a worker that will never speak again.
+      context_->TryCancel();  // Wakes the reader, which may wait for a worker that will never speak
+                              // again.
     }
   }
 
@@ -108,8 +110,11 @@ grpc::Status WorkerSessionsService::Session(grpc::ServerContext* context, Stream
   while (stream->Read(&incoming)) {
     absl::StatusOr<WorkerMessage> message = wire::FromProto(incoming);
     if (!message.ok()) {
-      // A worker that sends what cannot be understood is of another build; dropping the message alone could lose a result.
-      spdlog::error("worker {} ({}) sent a message that is refused: {}", registration->offer.name, worker->value(),
+      // A worker that sends what cannot be understood is of another build; dropping the message
+      // alone could lose a result.
+      spdlog::error("worker {} ({}) sent a message that is refused: {}",
+                    registration->offer.name,
+                    worker->value(),
                     message.status().ToString());
       outbox->Close(message.status());
       break;

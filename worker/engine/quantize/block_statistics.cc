@@ -5,61 +5,71 @@
 #include "worker/engine/error.h"
 
 namespace bitsweep::engine {
+namespace {
 
-void XtxSum::Add(const at::Tensor& x) {
-  const at::Tensor rows = x.reshape({-1, x.size(-1)});
-  for (std::int64_t first = 0; first < rows.size(0); first += kChunkTokensMax) {
-    const std::int64_t count = std::min(kChunkTokensMax, rows.size(0) - first);
-    const at::Tensor chunk = rows.narrow(0, first, count).to(at::kFloat);
-    const at::Tensor product = at::mm(chunk.t(), chunk);
-    if (!sum_.defined()) {
-      sum_ = at::zeros(product.sizes(), product.options().dtype(at::kDouble));
+std::size_t TapOf(const std::string& linear) {
+  if (linear == "self_attn.q_proj" || linear == "self_attn.k_proj" ||
+      linear == "self_attn.v_proj") {
+    return 0;
+  }
+  if (linear == "self_attn.o_proj") {
+    return 1;
+  }
+  if (linear == "mlp.gate_proj" || linear == "mlp.up_proj") {
+    return 2;
+  }
+  if (linear == "mlp.down_proj") {
+    return 3;
+  }
+  throw EngineError(FailureClass::kBug, "no inputs are tapped for a linear named " + linear);
+}
+
+}  // namespace
+
+void ChunkProducts::Add(const BlockTaps& taps) {
+  const std::array<const at::Tensor*, kTapCount> inputs = {
+      &taps.attention_input, &taps.o_input, &taps.mlp_input, &taps.down_input};
+  const std::int64_t tokens = inputs[0]->numel() / inputs[0]->size(-1);
+  if (tokens_ + tokens > kChunkTokensMax) {
+    throw EngineError(FailureClass::kBug,
+                      "a chunk of " + std::to_string(tokens_ + tokens) +
+                          " tokens, allowed: " + std::to_string(kChunkTokensMax));
+  }
+  tokens_ += tokens;
+  for (std::size_t tap = 0; tap < kTapCount; ++tap) {
+    const at::Tensor x = inputs[tap]->reshape({tokens, -1}).to(at::kFloat);
+    at::Tensor& product = products_[tap];
+    if (product.defined()) {
+      product.addmm_(x.t(), x);
+    } else {
+      product = at::mm(x.t(), x);
     }
-    sum_.add_(product);
-    tokens_ += count;
   }
 }
 
-at::Tensor XtxSum::Mean() const {
-  if (tokens_ == 0) {
-    throw EngineError(FailureClass::kBug, "H was asked for before any token was added");
+void BlockStatistics::Add(const ChunkProducts& chunk) {
+  for (std::size_t tap = 0; tap < kTapCount; ++tap) {
+    const at::Tensor& product = chunk.product(tap);
+    if (!sums_[tap].defined()) {
+      sums_[tap] = at::zeros(product.sizes(), product.options().dtype(at::kDouble));
+    }
+    sums_[tap].add_(product);
+    means_[tap] = at::Tensor();
   }
-  // The two triangles of a product may differ in the last bit; the search counts on symmetry.
-  const at::Tensor mean = (sum_ + sum_.t()) / (2.0 * static_cast<double>(tokens_));
-  return mean.to(at::kFloat).cpu().contiguous();
-}
-
-void BlockStatistics::Add(const BlockTaps& taps) {
-  sums_["attention"].Add(taps.attention_input);
-  sums_["o"].Add(taps.o_input);
-  sums_["mlp"].Add(taps.mlp_input);
-  sums_["down"].Add(taps.down_input);
+  tokens_ += chunk.tokens();
 }
 
 at::Tensor BlockStatistics::Xtx(const std::string& linear) {
-  const char* group = GroupOf(linear);
-  const auto found = means_.find(group);
-  if (found != means_.end()) {
-    return found->second;
+  const std::size_t tap = TapOf(linear);
+  if (tokens_ == 0) {
+    throw EngineError(FailureClass::kBug, "H was asked for before any token was added");
   }
-  return means_.emplace(group, sums_[group].Mean()).first->second;
-}
-
-const char* BlockStatistics::GroupOf(const std::string& linear) {
-  if (linear == "self_attn.q_proj" || linear == "self_attn.k_proj" ||
-      linear == "self_attn.v_proj") {
-    return "attention";
+  if (!means_[tap].defined()) {
+    // The two triangles of a product may differ in the last bit; the search counts on symmetry.
+    const at::Tensor mean = (sums_[tap] + sums_[tap].t()) / (2.0 * static_cast<double>(tokens_));
+    means_[tap] = mean.to(at::kFloat).cpu().contiguous();
   }
-  if (linear == "self_attn.o_proj") {
-    return "o";
-  }
-  if (linear == "mlp.gate_proj" || linear == "mlp.up_proj") {
-    return "mlp";
-  }
-  if (linear == "mlp.down_proj") {
-    return "down";
-  }
-  throw EngineError(FailureClass::kBug, "no inputs are tapped for a linear named " + linear);
+  return means_[tap];
 }
 
 }  // namespace bitsweep::engine

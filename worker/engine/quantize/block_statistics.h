@@ -1,11 +1,13 @@
 // H = X^T X / n for the inputs of a block's linears: what the layer objective <dW H, dW> needs of
-// the calibration data (arXiv 2401.06118, section 3.1). Thread rule: one thread.
+// the calibration data (arXiv 2401.06118, section 3.1). Numbers: products and sums inside a chunk
+// of at most kChunkTokensMax tokens are f32, sums over chunks f64; tests hold the result against
+// f64 throughout. Thread rule: distinct objects are independent; BlockStatistics has one owner,
+// which adds chunks in their order, so that H does not depend on who computed which chunk.
 #pragma once
 
+#include <array>
 #include <cstdint>
-#include <map>
 #include <string>
-#include <vector>
 
 #include <ATen/core/Tensor.h>
 
@@ -13,33 +15,37 @@
 
 namespace bitsweep::engine {
 
-/// The sum of x x^T over tokens. Products of one chunk are f32, sums over chunks f64.
-class XtxSum {
- public:
-  /// x [..., in]; at most kChunkTokensMax rows go into one f32 product.
-  void Add(const at::Tensor& x);
-  std::int64_t tokens() const { return tokens_; }
-  /// [in, in] f32 on the CPU, exactly symmetric. Throws kBug when nothing was added.
-  at::Tensor Mean() const;
+/// Tokens that may share one f32 sum.
+inline constexpr std::int64_t kChunkTokensMax = 4096;
 
-  static constexpr std::int64_t kChunkTokensMax = 4096;
+/// The four distinct inputs of a block's seven linears: of q, k, v; of o; of gate, up; of down.
+inline constexpr std::size_t kTapCount = 4;
+
+/// One chunk's sums of x x^T, [in, in] f32 each.
+class ChunkProducts {
+ public:
+  /// Every tap [..., in]. Throws kBug beyond kChunkTokensMax tokens.
+  void Add(const BlockTaps& taps);
+  std::int64_t tokens() const { return tokens_; }
+  const at::Tensor& product(std::size_t tap) const { return products_[tap]; }
 
  private:
-  at::Tensor sum_;  // [in, in] f64
+  std::array<at::Tensor, kTapCount> products_;
   std::int64_t tokens_ = 0;
 };
 
-/// The four distinct inputs of a block's seven linears.
 class BlockStatistics {
  public:
-  void Add(const BlockTaps& taps);
-  /// H of one of ModelConfig::LinearNames(); q, k, v share one tensor, gate and up another.
+  void Add(const ChunkProducts& chunk);
+  std::int64_t tokens() const { return tokens_; }
+  /// H of one of ModelConfig::LinearNames(): [in, in] f32 on the CPU, exactly symmetric; q, k, v
+  /// share one tensor, gate and up another. Throws kBug when nothing was added.
   at::Tensor Xtx(const std::string& linear);
 
  private:
-  static const char* GroupOf(const std::string& linear);
-  std::map<std::string, XtxSum> sums_;
-  std::map<std::string, at::Tensor> means_;
+  std::array<at::Tensor, kTapCount> sums_;   // f64
+  std::array<at::Tensor, kTapCount> means_;  // f32, made when asked for
+  std::int64_t tokens_ = 0;
 };
 
 }  // namespace bitsweep::engine

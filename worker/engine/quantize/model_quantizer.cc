@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <exception>
 #include <mutex>
 #include <sys/resource.h>
 #include <vector>
@@ -11,16 +10,15 @@
 
 #include "worker/engine/checkpoint/writer.h"
 #include "worker/engine/error.h"
+#include "worker/engine/quantize/block_pass.h"
 #include "worker/engine/quantize/block_statistics.h"
 #include "worker/engine/quantize/method_options.h"
 #include "worker/engine/quantize/report.h"
-#include "worker/kernels/parallel.h"
+#include "worker/engine/quantize/tasks.h"
 
 namespace bitsweep::engine {
 namespace {
 
-// Tokens a forward pass takes at once: the taps of one pass are what a block costs beyond X.
-constexpr std::int64_t kBatchTokensMax = XtxSum::kChunkTokensMax;
 // Up to this many threads a block's linears run side by side, one thread each, which never waits at
 // a barrier; beyond, one linear after the other on all threads.
 constexpr int kSideBySideThreadsMax = 4;
@@ -172,14 +170,14 @@ class ModelQuantizer {
   void QuantizeBlock(std::int64_t layer, BlockWeights& weights) {
     auto start = Clock::now();
     BlockStatistics statistics;
-    const at::Tensor train_targets = Forward(weights, train_, &statistics, WantsTargets());
+    const at::Tensor train_targets = Pass(weights).Taps(train_, &statistics, WantsTargets());
     seconds_forward_ += Since(start);
     start = Clock::now();
     std::vector<LinearReport> reports;
     Linears linears = Search(layer, weights, statistics, &reports);
     seconds_search_ += Since(start);
     if (options_.refinement) {
-      const at::Tensor validation_targets = Forward(weights, validation_, nullptr, true);
+      const at::Tensor validation_targets = Pass(weights).Outputs(validation_);
       options_.refinement({.layer = layer,
                            .config = &config_,
                            .rope = &rope_,
@@ -198,30 +196,8 @@ class ModelQuantizer {
 
   bool WantsTargets() const { return static_cast<bool>(options_.refinement); }
 
-  // Runs all sequences through the block in batches. `statistics` takes the linears' inputs when
-  // given; the outputs are kept when `keep`, else the result is undefined.
-  at::Tensor Forward(const BlockWeights& weights,
-                     const at::Tensor& x,
-                     BlockStatistics* statistics,
-                     bool keep) const {
-    at::Tensor out = keep ? at::empty_like(x) : at::Tensor();
-    const std::int64_t batch = std::max<std::int64_t>(1, kBatchTokensMax / x.size(1));
-    for (std::int64_t first = 0; first < x.size(0); first += batch) {
-      const std::int64_t count = std::min(batch, x.size(0) - first);
-      BlockTaps taps;
-      const at::Tensor y = BlockForward(config_,
-                                        weights,
-                                        rope_,
-                                        x.narrow(0, first, count),
-                                        statistics == nullptr ? nullptr : &taps);
-      if (statistics != nullptr) {
-        statistics->Add(taps);
-      }
-      if (keep) {
-        out.narrow(0, first, count).copy_(y);
-      }
-    }
-    return out;
+  BlockPass Pass(const BlockWeights& weights) const {
+    return {.config = &config_, .weights = &weights, .rope = &rope_, .threads = options_.threads};
   }
 
   // All linears of the block, the largest first so that no thread starts it last.
@@ -256,7 +232,13 @@ class ModelQuantizer {
                                   side_by_side ? 1 : options_.threads);
       LinearDone();
     };
-    RunAll(order, side_by_side ? options_.threads : 1, one);
+    if (side_by_side) {
+      RunTasks(static_cast<std::int64_t>(order.size()), options_.threads, [&](std::int64_t i) {
+        one(order[static_cast<std::size_t>(i)]);
+      });
+    } else {
+      std::for_each(order.begin(), order.end(), one);
+    }
     Linears linears;
     for (std::size_t i = 0; i < names.size(); ++i) {
       const LinearResult& result = results[i];
@@ -277,38 +259,12 @@ class ModelQuantizer {
     return "model.layers." + std::to_string(layer) + "." + ModelConfig::LinearNames()[linear];
   }
 
-  // The first exception of any of them, once all have stopped.
-  static void RunAll(const std::vector<std::size_t>& order,
-                     int threads,
-                     const std::function<void(std::size_t)>& one) {
-    std::exception_ptr failure;
-    std::mutex mutex;
-    const auto body = [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end; ++i) {
-        try {
-          one(order[static_cast<std::size_t>(i)]);
-        } catch (...) {
-          const std::lock_guard<std::mutex> lock(mutex);
-          failure = failure ? failure : std::current_exception();
-        }
-      }
-    };
-    const auto count = static_cast<std::int64_t>(order.size());
-    if (threads > 1) {
-      kernels::ParallelFor(count, 1, threads, body);
-    } else {
-      body(0, count);
-    }
-    if (failure) {
-      std::rethrow_exception(failure);
-    }
-  }
-
   // X of the next block: this one as it is stored, on X.
   void Advance(std::int64_t layer, BlockWeights& weights) {
     const auto start = Clock::now();
     for (const auto& [name, linear] : writer_.ReadBlock(layer)) {
-      weights.Linear(name) = Dequantize(linear).to(options_.device, options_.dtype);
+      // Rounded to f16 as whoever loads the checkpoint rounds it (LoadBlock).
+      weights.Linear(name) = Dequantize(linear).to(at::kHalf).to(options_.device, options_.dtype);
     }
     MakeNeighbours({&weights.q_proj, &weights.k_proj, &weights.v_proj});
     MakeNeighbours({&weights.gate_proj, &weights.up_proj});
@@ -317,8 +273,8 @@ class ModelQuantizer {
     weights.post_attention_layernorm =
         norms.post_attention_layernorm.to(options_.device, options_.dtype);
     if (layer + 1 < config_.num_layers) {
-      train_ = Forward(weights, train_, nullptr, true);
-      validation_ = Forward(weights, validation_, nullptr, true);
+      train_ = Pass(weights).Outputs(train_);
+      validation_ = Pass(weights).Outputs(validation_);
     }
     seconds_forward_ += Since(start);
   }

@@ -1,0 +1,48 @@
+#include "worker/engine/quantize/method_options.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "worker/engine/error.h"
+
+namespace bitsweep::engine {
+namespace {
+
+LinearQuantizeOptions Read(const nlohmann::json& method) {
+  return ReadMethod(StrictObject(method, "spec.json", "/method"));
+}
+
+std::string Refusal(const nlohmann::json& method) {
+  try {
+    Read(method);
+  } catch (const EngineError& error) {
+    EXPECT_EQ(error.failure(), FailureClass::kBadInput);
+    return error.what();
+  }
+  return "accepted";
+}
+
+TEST(MethodOptionsTest, WhatIsWrittenIsRead) {
+  LinearQuantizeOptions options;
+  options.codebooks = 3;
+  options.codebook_bits = 12;
+  options.codebook_update = CodebookUpdate::kAdam;
+  options.relative_mse_tolerance = 0.25;
+  options.sweeps = 7;
+  EXPECT_EQ(MethodJson(Read(MethodJson(options))), MethodJson(options));
+}
+
+TEST(MethodOptionsTest, NamesWhatItRefuses) {
+  using testing::HasSubstr;
+  EXPECT_THAT(Refusal({{"codebooks", 2}}), HasSubstr("codebook_bits"));
+  EXPECT_THAT(Refusal({{"codebooks", 2}, {"codebook_bits", 17}}), HasSubstr("codebook_bits"));
+  EXPECT_THAT(Refusal({{"codebooks", 2}, {"codebook_bits", 8}, {"beam_size", 4}}),
+              HasSubstr("beam_size"));
+  EXPECT_THAT(Refusal({{"codebooks", 2}, {"codebook_bits", 8}, {"codeboks", 4}}),
+              HasSubstr("codeboks"));
+  EXPECT_THAT(Refusal({{"codebooks", 2}, {"codebook_bits", 8}, {"sweeps", 0}}),
+              HasSubstr("sweeps"));
+}
+
+}  // namespace
+}  // namespace bitsweep::engine
