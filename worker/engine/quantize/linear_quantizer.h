@@ -22,14 +22,15 @@ enum class CodebookUpdate {
 
 /// The `method` member of a quantize stage. Defaults are what README.md of this room measured.
 struct LinearQuantizeOptions {
-  int codebooks = 2;           // M
-  int codebook_bits = 8;       // B, K = 2^B
-  int group_size = 8;          // g
-  int kmeans_iterations = 10;  // At most, per codebook; the study ran 100.
-  double relative_mse_tolerance =
-      0.003;  // Stop when an epoch gained less than this share of the loss.
-  // Stop where the loss is below this share of <W H, W>: about ten times what rounding plain
-  // weights to f16 costs. Many codebooks on a small matrix get there and would go on for nothing.
+  int codebooks = 2;      // M
+  int codebook_bits = 8;  // B, K = 2^B
+  int group_size = 8;     // g
+  // At most, per codebook. The study ran 100; the search repairs what fewer leave (README.md).
+  int kmeans_iterations = 10;
+  // Stop when an epoch gained less than this share of the loss.
+  double relative_mse_tolerance = 0.003;
+  // Stop where the loss is below this share of <W H, W>: outputs are then right to 0.3%. Many
+  // codebooks on a small matrix get there and would go on for nothing.
   double relative_loss_floor = 1e-5;
   int epochs_max = 100;
   CodebookUpdate codebook_update = CodebookUpdate::kLeastSquares;
