@@ -107,7 +107,8 @@ void Models::Load() {
     return;
   }
   try {
-    for (const auto& [folder, identity] : json::parse(*text).items()) {
+    const json all = json::parse(*text);  // Named: items() refers to it.
+    for (const auto& [folder, identity] : all.items()) {
       Identity& out = identities_[folder];
       out.digest = identity.at("digest");
       for (const auto& [name, stamp] : identity.at("files").items()) {
