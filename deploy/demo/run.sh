@@ -68,8 +68,9 @@ if [ "$full" = 1 ]; then
     model_roots+=(--model-root "$large")
   else
     echo "skipped: sparrow-13m, because $large/sparrow-13m is not there (set BITSWEEP_SHARED to the folder that has demo-study/)"
-    sed '/sparrow-13m/d' "$sweep_file" >/dev/null
-    sweep_file=deploy/demo/study-full-small.yaml
+    # Beside the original, because the paths in a sweep file are relative to it.
+    sed -e '/id: sparrow-13m/d' -e 's/, sparrow-13m//g' "$sweep_file" >deploy/demo/study-full.local.yaml
+    sweep_file=deploy/demo/study-full.local.yaml
   fi
 fi
 
