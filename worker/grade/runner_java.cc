@@ -5,8 +5,7 @@
 #include <filesystem>
 #include <utility>
 
-#include "bitsweep_generated/java_compile_server.h"
-#include "bitsweep_generated/java_harness.h"
+#include "bitsweep_generated/java_server_jar.h"
 #include "worker/grade/text.h"
 
 #include "proto/base/status_macros.h"
@@ -162,11 +161,11 @@ absl::Status JavaRunner::Compile(
     Job job;
     job.argv = {java_};
     job.argv.insert(job.argv.end(), MachineOptions().begin(), MachineOptions().end());
-    job.argv.insert(job.argv.end(),
-                    {"CompileServer.java", javatuples_.empty() ? "." : javatuples_});
-    job.files = {{"CompileServer.java", generated::kJavaCompileServer}};
+    job.argv.insert(
+        job.argv.end(),
+        {"-cp", "server.jar", "CompileServer", javatuples_.empty() ? "." : javatuples_});
+    job.files = {{"server.jar", generated::JavaServerJar()}};
     job.visible = visible_;
-    AppendFrame(&job.input, generated::kJavaHarness);
     for (std::size_t i = next; i < programs.size(); ++i) {
       AppendFrame(&job.input, programs[i]);
     }

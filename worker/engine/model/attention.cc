@@ -24,24 +24,31 @@ at::Tensor RepeatHeads(const at::Tensor& x, std::int64_t heads) {
 }
 
 #if TORCH_VERSION_MAJOR < 2
-// Scores of one chunk of queries stay below this many elements (64 MiB in f32).
-constexpr std::int64_t kScoreElementsMax = std::int64_t{16} << 20;
+// Scores of one chunk of queries stay below this many elements (1 MiB in f32): they are written and
+// read several times, so they should stay in a core's cache.
+constexpr std::int64_t kScoreElementsMax = std::int64_t{1} << 18;
+// Shorter chunks would spend more on the products' edges than they save.
+constexpr std::int64_t kQueriesMin = 32;
+
+// [rows, rows]: -inf where a key comes after the query, else 0.
+at::Tensor FutureMask(std::int64_t rows, const at::TensorOptions& options) {
+  return at::full({rows, rows}, -std::numeric_limits<float>::infinity(), options).triu_(1);
+}
 
 // Rows [begin, begin + rows) of the attention, against the keys that they may see.
+// Of `mask` the first `rows` rows and columns are used.
 at::Tensor AttendChunk(const at::Tensor& q,
                        const at::Tensor& k,
                        const at::Tensor& v,
+                       const at::Tensor& mask,
                        std::int64_t begin,
                        std::int64_t rows) {
   const std::int64_t keys = begin + rows;
-  const double scale = 1.0 / std::sqrt(static_cast<double>(q.size(3)));
   at::Tensor scores =
-      at::matmul(q.narrow(2, begin, rows), k.narrow(2, 0, keys).transpose(2, 3)).to(at::kFloat) *
-      scale;
-  // Entry (i, j) is a key after the query where j > begin + i.
-  const at::Tensor future =
-      at::ones({rows, keys}, scores.options().dtype(at::kBool)).triu(begin + 1);
-  scores = scores.masked_fill(future, -std::numeric_limits<float>::infinity());
+      at::matmul(q.narrow(2, begin, rows), k.narrow(2, 0, keys).transpose(2, 3)).to(at::kFloat);
+  scores.mul_(1.0 / std::sqrt(static_cast<double>(q.size(3))));
+  // Only keys of the chunk's own positions can come after a query.
+  scores.narrow(3, begin, rows).add_(mask.narrow(0, 0, rows).narrow(1, 0, rows));
   return at::matmul(at::softmax(scores, -1).to(v.scalar_type()), v.narrow(2, 0, keys));
 }
 #endif
@@ -57,10 +64,11 @@ at::Tensor CausalAttention(const at::Tensor& q, const at::Tensor& k, const at::T
 #else
   const std::int64_t length = q.size(2);
   const std::int64_t chunk =
-      std::clamp<std::int64_t>(kScoreElementsMax / (q.size(0) * q.size(1) * length), 1, length);
+      std::min(length, std::max(kQueriesMin, kScoreElementsMax / (q.size(0) * q.size(1) * length)));
+  const at::Tensor mask = FutureMask(chunk, q.options().dtype(at::kFloat));
   std::vector<at::Tensor> parts;
   for (std::int64_t begin = 0; begin < length; begin += chunk) {
-    parts.push_back(AttendChunk(q, keys, values, begin, std::min(chunk, length - begin)));
+    parts.push_back(AttendChunk(q, keys, values, mask, begin, std::min(chunk, length - begin)));
   }
   return parts.size() == 1 ? parts[0] : at::cat(parts, 2);
 #endif

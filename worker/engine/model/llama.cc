@@ -86,6 +86,9 @@ at::Tensor Mlp(const BlockWeights& weights, const at::Tensor& x, BlockTaps* taps
   if (taps != nullptr) {
     taps->mlp_input = x;
     taps->down_input = inner;
+    if (taps->only) {
+      return {};
+    }
   }
   return at::linear(inner, weights.down_proj);
 }
@@ -128,8 +131,9 @@ at::Tensor BlockForward(const ModelConfig& config,
   }
   const at::Tensor attention_input = RmsNorm(x, weights.input_layernorm, config.rms_norm_eps);
   const at::Tensor middle = x + Attention(config, weights, rope, attention_input, taps);
-  return middle +
-         Mlp(weights, RmsNorm(middle, weights.post_attention_layernorm, config.rms_norm_eps), taps);
+  const at::Tensor out =
+      Mlp(weights, RmsNorm(middle, weights.post_attention_layernorm, config.rms_norm_eps), taps);
+  return out.defined() ? middle + out : out;
 }
 
 BlockWeights LoadBlock(const Checkpoint& checkpoint,

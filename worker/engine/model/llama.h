@@ -53,10 +53,11 @@ struct BlockTaps {
   at::Tensor o_input;
   at::Tensor mlp_input;  // gate, up
   at::Tensor down_input;
+  bool only = false;  // Set by the caller: the block's own output is not wanted.
 };
 
 /// x [B, T, h] -> [B, T, h], causal attention over whole sequences without a cache (calibration,
-/// logits).
+/// logits). With `taps->only` the last linear is left out, and the result is undefined.
 at::Tensor BlockForward(const ModelConfig& config,
                         const BlockWeights& weights,
                         const RopeTable& rope,

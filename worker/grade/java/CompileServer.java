@@ -2,8 +2,8 @@
 // program, a warm one 10-15 ms. Runs inside the sandbox, for its input is untrusted (it is only
 // compiled here, never run).
 //
-// Standard input: the harness's source, then programs, each as a 4-byte big-endian length and UTF-8
-// bytes; ends at end of file. Descriptor 3: after start one byte 'S'; then for each program in
+// Standard input: programs, each as a 4-byte big-endian length and UTF-8 bytes; ends at end of file.
+// Descriptor 3: after start one byte 'S'; then for each program in
 // order a status byte ('K' compiled, 'E' errors), a 4-byte length and the payload: a jar of the
 // program's classes and the harness's, or the compiler's messages in UTF-8.
 import java.io.BufferedOutputStream;
@@ -12,6 +12,7 @@ import java.io.DataInputStream;
 import java.io.DataOutputStream;
 import java.io.FileOutputStream;
 import java.io.IOException;
+import java.io.InputStream;
 import java.io.OutputStream;
 import java.io.StringWriter;
 import java.net.URI;
@@ -38,11 +39,19 @@ public final class CompileServer {
     private final StandardJavaFileManager files =
             compiler.getStandardFileManager(null, null, StandardCharsets.UTF_8);
     private final List<String> options;
-    private Map<String, byte[]> harness = Map.of();
+    private final Map<String, byte[]> harness;
 
-    private CompileServer(String classPath) {
+    private CompileServer(String classPath) throws IOException {
+        harness = Map.of("BitsweepHarness", harnessClass());
         // No annotation processor runs: that would be the program's own code inside the compiler.
         options = List.of("-encoding", "UTF8", "-proc:none", "-cp", classPath);
+    }
+
+    // Compiled when bitsweep was built, and in the same jar as this class.
+    private static byte[] harnessClass() throws IOException {
+        try (InputStream in = CompileServer.class.getResourceAsStream("BitsweepHarness.class")) {
+            return in.readAllBytes();
+        }
     }
 
     /// A source that lies in memory.
@@ -167,18 +176,6 @@ public final class CompileServer {
         DataInputStream in = new DataInputStream(System.in);
         try (DataOutputStream out =
                 new DataOutputStream(new BufferedOutputStream(new FileOutputStream("/dev/fd/3")))) {
-            StringWriter messages = new StringWriter();
-            // The harness calls Problem.main; a stub stands for it here and is thrown away.
-            Source stub =
-                    new Source(
-                            "Problem",
-                            "class Problem { static void main(String[] a) throws Throwable {} }");
-            server.harness =
-                    server.compile(messages, new Source("BitsweepHarness", read(in)), stub);
-            server.harness.remove("Problem");
-            if (server.harness.isEmpty()) {
-                throw new IOException("the harness does not compile: " + messages);
-            }
             out.writeByte('S');
             out.flush();
             for (String text = read(in); text != null; text = read(in)) {

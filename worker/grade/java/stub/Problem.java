@@ -1,0 +1,4 @@
+// Stands for the program when the harness is compiled; never shipped.
+class Problem {
+    static void main(String[] arguments) throws Throwable {}
+}
