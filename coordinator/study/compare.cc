@@ -97,13 +97,27 @@ class Comparer {
       calibration = "random";
       unspecified_ = true;
     }
-    return CellKey{PlainLabel(at.benchmark),
+    return CellKey{BenchmarkOf(at),
                    published->family,
                    published->params,
                    PublishedPrecisionOf(at.variant.precision),
                    calibration,
                    at.variant.finetuned != kNone,
                    at.language};
+  }
+
+  /// An import that names no benchmark is known by how many problems it has in the language.
+  std::string BenchmarkOf(const CellCoordinates& at) {
+    const auto result = results_.find(at);
+    if (at.benchmark == kUnspecified && result != results_.end()) {
+      for (const PublishedBenchmark& study : study_.benchmarks) {
+        if (study.language == at.language && study.problems == result->second->problems) {
+          unnamed_.insert(study.benchmark);
+          return PlainLabel(study.benchmark);
+        }
+      }
+    }
+    return PlainLabel(at.benchmark);
   }
 
   /// A grid cell joins its key unless another variant has it already. Calibrations that are named
@@ -282,6 +296,11 @@ class Comparer {
     if (unspecified_) {
       notes.push_back("Calibration 'unspecified' is compared with the study's random calibration.");
     }
+    if (!unnamed_.empty()) {
+      notes.push_back(absl::StrCat("Benchmark 'unspecified' is taken for ",
+                                   absl::StrJoin(unnamed_, ", "),
+                                   ", by its number of problems."));
+    }
     if (!shadowed_.empty()) {
       notes.push_back(
           absl::StrCat("Another variant of this sweep has the same published labels, "
@@ -321,6 +340,7 @@ class Comparer {
   std::map<CellKey, OurCells> ours_;
   std::set<CellKey> used_;
   std::set<std::string> shadowed_, other_counts_;
+  std::set<std::string> unnamed_;  // Benchmarks that an import's cells were taken for.
   int unmatched_ = 0;
   bool unspecified_ = false;
 };

@@ -52,7 +52,8 @@ struct Comparison {
 /// label by its nearest whole billion (the study prints 6.7B as 7B and 1.3B as 1B); "16bit" and
 /// "bf16" are fp16, "2bit" is 2-bit; any fine-tuning is fine-tuning; calibration "unspecified"
 /// (imports) stands for random where nothing else does. Instruction-tuned and Python variants of a
-/// family are other models. Benchmarks fit by name alone.
+/// family are other models. Benchmarks fit by name alone, but for "unspecified" (imports), which is
+/// the one with as many problems.
 ///
 /// NOT_FOUND: no such publication; the message lists what there is.
 absl::StatusOr<Comparison> CompareWithPublished(const SweepSpec& spec,

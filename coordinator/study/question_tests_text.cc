@@ -62,7 +62,7 @@ TextGrid MakeGrid(const TestTable& table) {
   grid.Column("Per sample", false);
   grid.Column("Points", true);
   grid.Column(fmt::format("{:g} % interval", 100 * table.options.confidence), false);
-  grid.Column("p", true);
+  grid.Column("p problem", true);
   grid.Column("Per problem", false);
   grid.Column("Detectable", true);
   for (const TestRow& row : table.rows) {

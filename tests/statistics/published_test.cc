@@ -231,6 +231,24 @@ TEST(CompareTest, TakesAnImportsUnspecifiedCalibrationForRandom) {
   EXPECT_TRUE(said);
 }
 
+TEST(CompareTest, KnowsAnImportsBenchmarkByItsProblems) {
+  SweepSpec spec = Spec(kStudyGrid);
+  spec.benchmarks.resize(1);
+  spec.benchmarks[0].name = "unspecified";
+  for (QuestionSpec& question : spec.questions) {
+    question.benchmarks = {"unspecified"};
+  }
+  std::vector<CellResult> results = Results(spec, 30);
+  for (CellResult& result : results) {
+    result.problems = result.language == "python" ? 42 : 52;
+  }
+  const auto comparison = CompareWithPublished(spec, results, "arxiv:2503.07103");
+  for (const ComparisonRow& row : comparison->rows) {
+    EXPECT_EQ(row.figures[0].difference.has_value(), row.benchmark == "mceval");
+    EXPECT_FALSE(row.figures[1].difference.has_value()) << "no benchmark has 52 Java problems";
+  }
+}
+
 TEST(CompareTest, RendersEveryFormat) {
   const SweepSpec spec = Spec(kStudyGrid);
   const auto comparison = CompareWithPublished(spec, Results(spec, 30), "arxiv:2503.07103");
