@@ -146,6 +146,8 @@ TEST(QuestionTestsTest, Rq3CorrectsItsTwoTests) {
                                    Cell("2-bit", "mixed", "kl", "1111 0000")});
   ASSERT_EQ(table.rows.size(), 2U);
   EXPECT_EQ(table.rows[1].treatment, "2-bit-mixed-finetuned");
+  EXPECT_EQ(table.rows[1].b, 4) << "passes under fp16 and fails under the quantized variant";
+  EXPECT_EQ(table.rows[1].c, 0);
   EXPECT_DOUBLE_EQ(*table.rows[0].p_adjusted, 2 * 2.0 / 256);
   EXPECT_DOUBLE_EQ(*table.rows[1].p_adjusted, 2.0 / 16);
 }
