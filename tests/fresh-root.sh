@@ -16,7 +16,7 @@ root=${FRESH_ROOT:-${TMPDIR:-/tmp}/bitsweep-fresh-root}
 if [ ! -x "$root/bin/bash" ]; then
   # The machine's own mirror, so that a machine behind a proxy works too.
   mirror=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/*.sources 2>/dev/null |
-    sed -n 's/^URIs: *\([^ ]*\).*/\1/p; s/^deb \([^ [][^ ]*\) .*/\1/p' | head -n 1)
+    sed -n 's/^URIs: *\([^ ]*\).*/\1/p; s/^deb \([^ [][^ ]*\) .*/\1/p' | head -n 1 || true)  # One of the two kinds of file is always missing.
   debootstrap --variant=minbase bookworm "$root" "${mirror:?no mirror found in /etc/apt}" >"$root.log" 2>&1 || {
     tail -n 5 "$root.log" >&2
     exit 1
