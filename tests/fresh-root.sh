@@ -23,6 +23,9 @@ if [ ! -x "$root/bin/bash" ]; then
   }
   # How this machine reaches its mirror is a property of the machine, not of the system under test.
   cp -a /etc/apt/sources.list.d/*.sources "$root/etc/apt/sources.list.d/" 2>/dev/null || true
+  if compgen -G "$root/etc/apt/sources.list.d/*.sources" >/dev/null; then
+    rm -f "$root/etc/apt/sources.list"  # The same mirror again, by debootstrap.
+  fi
   [ ! -s /etc/apt/sources.list ] || cp -a /etc/apt/sources.list "$root/etc/apt/"
   for part in apt.conf.d auth.conf.d trusted.gpg.d keyrings; do
     cp -a "/etc/apt/$part/." "$root/etc/apt/$part/" 2>/dev/null || true

@@ -215,6 +215,10 @@ void CheckpointWriter::Finish() {
       not_quantized.emplace_back(name);
     }
   }
+  if (source_->Has("lm_head.weight")) {
+    // transformers 4 looks for the parameter's name, transformers 5 for the module's.
+    not_quantized.emplace_back("lm_head");
+  }
   WriteSafetensors(out_dir_ + "/" + kRestFileName, rest);
 
   nlohmann::json config = source_->config().raw;
