@@ -10,6 +10,13 @@ std::string PythonWriter::Expression(int depth) {
     return pair.substr(0, 1) + Expression(depth - 1) + OneOf(joins) + Expression(depth - 1) +
            pair.substr(1);
   }
+  const char* const nested[] = {"f'{x['(']}'",
+                                "f\"{f\"{f'{1}'}}}\"} [\"",
+                                "f'{x!r:{'>'}10} {{'",
+                                "rf\"\"\"{\"\"\"\n)\"\"\"}\n\"\"\""};
+  if (quotes_nest_ && Chance(8)) {
+    return OneOf(nested);
+  }
   const char* const atoms[] = {"x",
                                "12.5e-3",
                                "'('",

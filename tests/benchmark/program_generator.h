@@ -1,5 +1,5 @@
 // Writes random functions that know where they end: what the scanner is tested against. Python is
-// valid for 3.11, so that python3's own parser can be asked the same question.
+// valid for 3.10 on request, so that python3's own parser can be asked the same question.
 // Thread rule: one generator belongs to one thread.
 #pragma once
 
@@ -46,7 +46,9 @@ class Writer {
 /// One Python program: prelude, function (perhaps decorated, async), and what a model writes on.
 class PythonWriter : private Writer {
  public:
-  explicit PythonWriter(unsigned seed) : Writer(seed) {}
+  /// `quotes_nest`: an f-string may use its own quotes inside its fields (PEP 701, Python 3.12).
+  explicit PythonWriter(unsigned seed, bool quotes_nest = true)
+      : Writer(seed), quotes_nest_(quotes_nest) {}
   GeneratedProgram Write();
 
  private:
@@ -57,6 +59,8 @@ class PythonWriter : private Writer {
   void Compound(int depth, const std::string& indent);
   /// One statement at the margin after the function. -> whether it may belong to the program.
   bool Following();
+
+  const bool quotes_nest_;
 };
 
 /// One Java class that a prompt opened up to its method's signature, as in McEval.

@@ -63,7 +63,7 @@ TEST(PythonParserTest, AgreesWhereTheFirstFunctionEnds) {
     std::ofstream cases(folder / "cases.jsonl");
     std::vector<std::string> texts = RealPrograms();
     for (unsigned seed = 0; seed < 1000; ++seed) {
-      texts.push_back(PythonWriter(seed).Write().Text());
+      texts.push_back(PythonWriter(seed, /*quotes_nest=*/false).Write().Text());
     }
     for (const std::string& text : texts) {
       const nlohmann::json line = {{"text", text}, {"end", FunctionEnd(Language::kPython, text)}};
