@@ -142,6 +142,17 @@ TEST(RecordTest, McEvalsUpstreamFormBecomesTheStudys) {
   EXPECT_TRUE(records[0].stop_tokens.empty());
 }
 
+TEST(RecordTest, UpstreamStopTokensAreKeptWhereThereAreSome) {
+  const auto stops = [](const std::string& more) {
+    return ParseBenchmark(
+               R"json({"task_id": "Python/3", "prompt": "p", "test": "t")json" + more + "}", "f")
+        .front()
+        .stop_tokens;
+  };
+  EXPECT_EQ(stops(R"json(, "stop_tokens": ["x"])json"), std::vector<std::string>{"x"});
+  EXPECT_EQ(stops("").size(), 4U);
+}
+
 TEST(RecordTest, AFileThatIsNotThereOrAFolderIsAnError) {
   EXPECT_THROW(ReadBenchmark("/nowhere/benchmark.jsonl"), BenchmarkError);
   EXPECT_THROW(ReadBenchmark(std::filesystem::temp_directory_path()), BenchmarkError);

@@ -69,7 +69,7 @@ TEST(CheckpointTest, FoldersWithoutWeightsSayWhatToDo) {
               HasSubstr("unfinished quantization"));
   folder.Write("pytorch_model.bin", "");
   EXPECT_THAT(BadInputOf([&] { Checkpoint::Open(folder.path()); }),
-              AllOf(HasSubstr("pytorch_model.bin"), HasSubstr("save_pretrained")));
+              AllOf(HasSubstr("pytorch_model.bin"), HasSubstr("save_file"), HasSubstr("weights_only=True")));
 }
 
 // Opens sparrow-1m with one tensor replaced; an undefined tensor removes it.

@@ -237,8 +237,12 @@ Record ReadMcEval(KeyReader& keys) {
   if (keys.Has("canonical_solution")) {
     record.canonical_solution = keys.Text("canonical_solution");
   }
-  if (record.language == Language::kPython) {
+  if (keys.Has("stop_tokens")) {
+    record.stop_tokens = keys.Texts("stop_tokens");
+  } else if (record.language == Language::kPython) {
     record.stop_tokens = {"\ndef", "\n#", "\nif", "\nclass"};
+  }
+  if (record.language == Language::kPython) {
     return record;
   }
   record.prompt = ReplaceWord(record.prompt, "public class Solution", "class Solution");

@@ -141,6 +141,8 @@ ordered_json Summary(const GradeJob& job, const Grader& grader, const GradeRepor
           {"total", total},
           {"study_passed", report.study_passed},
           {"programs", report.outcomes.size()},
+          // Samples that took the verdict of an identical program.
+          {"copied_verdicts", report.outcome_of.size() - report.outcomes.size()},
           {"by_verdict", verdicts},
           {"weak_witnesses", total},
           {"wall_seconds", absl::ToDoubleSeconds(report.wall)},

@@ -41,9 +41,11 @@ std::vector<Sequence> Pack(const CalibrationPart& part,
   const std::int64_t needed = part.sequences * length;
   Sequence stream;
   std::int64_t used = 0;
+  std::int64_t left_out = 0;
   for (const std::int32_t at : random.Permutation(static_cast<std::int64_t>(documents.size()))) {
     const Sequence ids = EncodeDocument(tokenizer, documents[static_cast<std::size_t>(at)]);
     if (static_cast<std::int64_t>(ids.size()) < part.min_tokens) {
+      ++left_out;
       continue;
     }
     ++used;
@@ -58,9 +60,13 @@ std::vector<Sequence> Pack(const CalibrationPart& part,
   const auto found = static_cast<std::int64_t>(stream.size());
   if (found < needed) {
     ThrowBadInput(part.file + ": too short: found " + Count(found) + " tokens in " + Count(used) +
-                  " documents, need " + Count(needed) + " (" + Count(part.sequences) +
-                  " sequences x " + Count(length) + " tokens); give more text, or at most " +
-                  Count(found / length) + " sequences, or a smaller sequence_length");
+                  " documents" +
+                  (left_out > 0 ? " (" + Count(left_out) + " more are shorter than min_tokens " +
+                                      Count(part.min_tokens) + ")"
+                                : "") +
+                  ", need " + Count(needed) + " (" + Count(part.sequences) + " sequences x " +
+                  Count(length) + " tokens); give more text, or at most " + Count(found / length) +
+                  " sequences, or a smaller sequence_length");
   }
   std::vector<Sequence> windows;
   for (std::int64_t i = 0; i < part.sequences; ++i) {
@@ -73,17 +79,24 @@ std::vector<Sequence> Pack(const CalibrationPart& part,
                                std::int64_t length,
                                std::int64_t found,
                                const std::vector<std::int64_t>& lengths) {
+  const std::int64_t longer_than = std::max(length, part.min_tokens - 1);
   std::int64_t tokens = 0;
+  std::int64_t usable = 0;
   std::int64_t longest = 0;
   for (const std::int64_t n : lengths) {
     tokens += n;
+    usable += n > longer_than ? n : 0;
     longest = std::max(longest, n);
   }
+  const bool is_first = part.window == WindowPolicy::kFirst;
+  const std::string wanted = Count(part.sequences * length) + " (" + Count(part.sequences) +
+                             " sequences x " + Count(length) + " tokens)";
   ThrowBadInput(
       part.file + ": too short: found " + Count(found) + " documents longer than " +
-      Count(std::max(length, part.min_tokens - 1)) + " tokens (of " +
+      Count(longer_than) + " tokens, with " + Count(usable) + " tokens together (of " +
       Count(static_cast<std::int64_t>(lengths.size())) + " documents, " + Count(tokens) +
-      " tokens, the longest has " + Count(longest) + "), need " + Count(part.sequences) +
+      " tokens, the longest has " + Count(longest) + "), need " +
+      (is_first ? Count(part.sequences) + " documents for " : std::string()) + wanted +
       " for window: " + WindowPolicyName(part.window) +
       "; give longer documents, fewer sequences, a smaller sequence_length, or window: pack");
 }

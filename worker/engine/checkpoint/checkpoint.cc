@@ -4,11 +4,13 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <string_view>
 #include <utility>
 
 #include <ATen/ATen.h>
 
 #include "worker/engine/checkpoint/atomic_file.h"
+#include "worker/engine/checkpoint/packed_codes.h"
 #include "worker/engine/error.h"
 
 namespace bitsweep::engine {
@@ -67,14 +69,25 @@ Where OpenShards(const std::string& dir, const std::string& index_path) {
   return where;
 }
 
+/// One line for a shell that makes model.safetensors of one or several pickled files, plain or
+/// AQLM, without loading the model and without running what a pickle may hold (weights_only). It
+/// copies each tensor, because save_file refuses those that share memory.
+std::string ConversionCommand(const std::string& dir) {
+  return "  cd '" + dir +
+         "' && python3 -c \"import glob, torch; from safetensors.torch import save_file; t = {k: "
+         "v.clone().contiguous() for f in sorted(glob.glob('pytorch_model*.bin')) for k, v in "
+         "torch.load(f, map_location='cpu', weights_only=True).items()}; save_file(t, "
+         "'model.safetensors', metadata={'format': 'pt'})\"";
+}
+
 [[noreturn]] void ThrowNoWeights(const std::string& dir) {
   for (const char* name : {"pytorch_model.bin", "pytorch_model.bin.index.json"}) {
     if (fs::exists(dir + "/" + name)) {
       ThrowBadInput(dir + "/" + name +
-                    ": PyTorch's pickled weights are not read; convert them to safetensors with "
-                    "transformers: "
-                    "AutoModelForCausalLM.from_pretrained(DIR).save_pretrained(DIR, "
-                    "safe_serialization=True)");
+                    ": PyTorch's pickled weights are not read, because reading "
+                    "a pickle runs the code in it. Convert them once, where Python has torch and "
+                    "safetensors (pip install torch safetensors numpy):\n" +
+                    ConversionCommand(dir));
     }
   }
   for (const fs::directory_entry& entry : fs::directory_iterator(dir)) {
@@ -90,9 +103,21 @@ Where OpenShards(const std::string& dir, const std::string& index_path) {
       ": no weights: want model.safetensors, or model.safetensors.index.json with its shards");
 }
 
-Where OpenWeights(const std::string& dir) {
+Where OpenWeights(const std::string& dir, bool packed) {
+  const std::string packed_index = dir + "/" + kPackedIndexFileName;
+  if (packed != fs::exists(packed_index)) {
+    ThrowBadInput(packed ? packed_index +
+                               " is missing: config.json's quantization_config.packing "
+                               "says that the codes are packed"
+                         : packed_index +
+                               ": the weights are packed, but config.json has no "
+                               "quantization_config.packing; copy config.json again");
+  }
+  if (packed) {
+    return OpenShards(dir, packed_index);
+  }
   const std::string single = dir + "/model.safetensors";
-  const std::string index = dir + "/model.safetensors.index.json";
+  const std::string index = dir + "/" + kIndexFileName;
   if (fs::exists(single)) {
     Where where;
     const auto file = SafetensorsFile::Open(single);
@@ -105,6 +130,12 @@ Where OpenWeights(const std::string& dir) {
     return OpenShards(dir, index);
   }
   ThrowNoWeights(dir);
+}
+
+/// "model.layers.3.self_attn.q_proj" -> "self_attn.q_proj"
+std::string LinearNameOf(const std::string& prefix) {
+  constexpr std::string_view kLayers = "model.layers.";
+  return prefix.substr(prefix.find('.', kLayers.size()) + 1);
 }
 
 /// Checks the tensors that a config implies, and that there are no others.
@@ -134,21 +165,27 @@ class Inventory {
  private:
   void CheckLinear(const std::string& prefix, std::pair<std::int64_t, std::int64_t> shape) {
     const auto [rows, columns] = shape;
-    if (where_.count(prefix + ".codes") == 0) {
+    if (where_.count(prefix + ".codes") == 0 && where_.count(prefix + ".codes_packed") == 0) {
       ExpectFloat(prefix + ".weight", {rows, columns});
       return;
     }
     if (!config_.aqlm) {
-      ThrowBadInput(where_.at(prefix + ".codes")->path() + ": '" + prefix +
-                    ".codes' is quantized, but " + dir_ +
-                    "/config.json has no quantization_config");
+      ThrowBadInput(dir_ + ": '" + prefix +
+                    "' is quantized, but config.json has no "
+                    "quantization_config");
     }
     const AqlmConfig& aqlm = *config_.aqlm;
     const std::int64_t codebook_size = std::int64_t{1} << aqlm.codebook_bits;
-    Expect(
-        prefix + ".codes",
-        {rows, columns / aqlm.group_size, aqlm.codebooks},
-        aqlm.codebook_bits <= 8 ? std::vector<std::string>{"I8"} : std::vector<std::string>{"I16"});
+    const std::int64_t groups = columns / aqlm.group_size;
+    if (aqlm.packed) {
+      Expect(prefix + ".codes_packed",
+             {PackedBytes(rows * groups * aqlm.codebooks, aqlm.codebook_bits)},
+             {"U8"});
+    } else {
+      Expect(prefix + ".codes",
+             {rows, groups, aqlm.codebooks},
+             {aqlm.codebook_bits <= 8 ? "I8" : "I16"});
+    }
     ExpectFloat(prefix + ".codebooks", {aqlm.codebooks, codebook_size, 1, aqlm.group_size});
     ExpectFloat(prefix + ".scales", {rows, 1, 1, 1});
   }
@@ -205,7 +242,8 @@ std::shared_ptr<const Checkpoint> Checkpoint::Open(const std::string& dir) {
   std::shared_ptr<Checkpoint> checkpoint(new Checkpoint());
   checkpoint->dir_ = dir;
   checkpoint->config_ = LoadModelConfig(dir);
-  checkpoint->where_ = OpenWeights(dir);
+  checkpoint->where_ =
+      OpenWeights(dir, checkpoint->config_.aqlm && checkpoint->config_.aqlm->packed);
   Inventory(checkpoint->dir_, checkpoint->config_, checkpoint->where_).Check();
   return checkpoint;
 }
@@ -224,10 +262,20 @@ QuantizedLinear Checkpoint::GetQuantized(const std::string& prefix) const {
                   "' is asked for in quantized form");
   }
   QuantizedLinear linear;
+  const AqlmConfig& aqlm = *config_.aqlm;
+  const std::string name = prefix + (aqlm.packed ? ".codes_packed" : ".codes");
+  const at::Tensor stored = Get(name);
   try {
-    linear.codes = CodesFromStored(Get(prefix + ".codes"), config_.aqlm->codebook_bits);
+    if (aqlm.packed) {
+      const auto [rows, columns] = config_.LinearShape(LinearNameOf(prefix));
+      linear.codes = UnpackCodes(
+          stored, {rows, columns / aqlm.group_size, aqlm.codebooks}, aqlm.codebook_bits);
+    } else {
+      linear.codes = CodesFromStored(stored, aqlm.codebook_bits);
+    }
   } catch (const EngineError& error) {
-    throw EngineError(error.failure(), dir_ + ": '" + prefix + ".codes': " + error.what());
+    throw EngineError(error.failure(),
+                      tensors().at(name)->path() + ": '" + name + "': " + error.what());
   }
   linear.codebooks = Get(prefix + ".codebooks").to(at::kFloat);
   linear.scales = Get(prefix + ".scales").to(at::kFloat);

@@ -1,6 +1,7 @@
 // A model folder in Hugging Face's layout: config.json, one or several safetensors files with an
-// index, plain f16/bf16/f32 weights or AQLM linears (.codes/.codebooks/.scales). Memory-mapped;
-// weights are materialised only when asked for. Thread rule: immutable after Open, any thread.
+// index, plain f16/bf16/f32 weights or AQLM linears (.codes or .codes_packed, .codebooks, .scales).
+// Memory-mapped; weights are materialised only when asked for. Thread rule: immutable after Open,
+// any thread.
 #pragma once
 
 #include <map>
@@ -14,6 +15,11 @@
 #include "worker/engine/checkpoint/safetensors.h"
 
 namespace bitsweep::engine {
+
+/// Weight files of a packed checkpoint carry this prefix, and so does their index.
+inline constexpr const char* kPackedPrefix = "packed-";
+inline constexpr const char* kIndexFileName = "model.safetensors.index.json";
+inline constexpr const char* kPackedIndexFileName = "packed-model.safetensors.index.json";
 
 /// One AQLM linear. W[o, g*j : g*j+g] = scales[o] * sum_m codebooks[m][codes[o, j, m]] (arXiv
 /// 2401.06118, section 3).
@@ -49,7 +55,10 @@ class Checkpoint {
   /// As stored (mapped). Throws kBadInput when absent.
   at::Tensor Get(const std::string& name) const;
   /// "model.layers.3.self_attn.q_proj" has codes here rather than a weight.
-  bool IsQuantized(const std::string& prefix) const { return Has(prefix + ".codes"); }
+  bool IsQuantized(const std::string& prefix) const {
+    return Has(prefix + ".codes") || Has(prefix + ".codes_packed");
+  }
+  /// Codes are unpacked where the checkpoint is packed.
   QuantizedLinear GetQuantized(const std::string& prefix) const;
   /// The dense weight [out, in] of a linear, plain or dequantized, as f32 on the CPU.
   at::Tensor LinearWeight(const std::string& prefix) const;

@@ -23,7 +23,8 @@ namespace fs = std::filesystem;
 // Beside the weights: whatever changes what the model computes or how text becomes tokens.
 constexpr std::array kOtherFiles = {"config.json",
                                     "generation_config.json",
-                                    "model.safetensors.index.json",
+                                    kIndexFileName,
+                                    kPackedIndexFileName,
                                     "tokenizer.json",
                                     "tokenizer_config.json"};
 
@@ -33,7 +34,7 @@ std::vector<std::string> IdentityFiles(const Checkpoint& checkpoint) {
   // The index of a single-file model is not read, so it is not part of the identity.
   const bool is_single = weights.size() == 1 && weights.front() == "model.safetensors";
   for (const std::string name : kOtherFiles) {
-    const bool is_unused = is_single && name == "model.safetensors.index.json";
+    const bool is_unused = is_single && name == kIndexFileName;
     if (!is_unused && fs::exists(checkpoint.dir() + "/" + name)) {
       names.insert(name);
     }

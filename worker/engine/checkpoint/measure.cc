@@ -2,6 +2,8 @@
 
 #include <string>
 
+#include "worker/engine/checkpoint/packed_codes.h"
+
 namespace bitsweep::engine {
 namespace {
 
@@ -10,30 +12,28 @@ std::int64_t EntryBytes(const Checkpoint& checkpoint, const std::string& name) {
   return static_cast<std::int64_t>(entry.end - entry.begin);
 }
 
-std::int64_t EntryElements(const Checkpoint& checkpoint, const std::string& name) {
-  std::int64_t elements = 1;
-  for (const std::int64_t size : checkpoint.tensors().at(name)->entries().at(name).shape) {
-    elements *= size;
-  }
-  return elements;
-}
-
-// Bits of one linear's tensors.
-struct LinearBits {
+// Bytes of one linear's tensors.
+struct LinearBytes {
   std::int64_t stored = 0;
   std::int64_t packed = 0;
+  std::int64_t unpacked = 0;
 };
 
-LinearBits MeasureLinear(const Checkpoint& checkpoint, const std::string& prefix) {
+LinearBytes MeasureLinear(const Checkpoint& checkpoint,
+                          const std::string& prefix,
+                          std::int64_t weights) {
   if (!checkpoint.IsQuantized(prefix)) {
-    const std::int64_t bits = 8 * EntryBytes(checkpoint, prefix + ".weight");
-    return {bits, bits};
+    const std::int64_t bytes = EntryBytes(checkpoint, prefix + ".weight");
+    return {bytes, bytes, bytes};
   }
-  const std::int64_t others = 8 * (EntryBytes(checkpoint, prefix + ".codebooks") +
-                                   EntryBytes(checkpoint, prefix + ".scales"));
-  const std::int64_t codes = EntryElements(checkpoint, prefix + ".codes");
-  return {others + 8 * EntryBytes(checkpoint, prefix + ".codes"),
-          others + codes * checkpoint.config().aqlm->codebook_bits};
+  const AqlmConfig& aqlm = *checkpoint.config().aqlm;
+  const std::int64_t others =
+      EntryBytes(checkpoint, prefix + ".codebooks") + EntryBytes(checkpoint, prefix + ".scales");
+  const std::int64_t codes = weights / aqlm.group_size * aqlm.codebooks;
+  const std::string stored = prefix + (aqlm.packed ? ".codes_packed" : ".codes");
+  return {others + EntryBytes(checkpoint, stored),
+          others + PackedBytes(codes, aqlm.codebook_bits),
+          others + codes * (aqlm.codebook_bits <= 8 ? 1 : 2)};
 }
 
 }  // namespace
@@ -41,14 +41,15 @@ LinearBits MeasureLinear(const Checkpoint& checkpoint, const std::string& prefix
 CheckpointSize MeasureCheckpoint(const Checkpoint& checkpoint) {
   const ModelConfig& config = checkpoint.config();
   CheckpointSize size;
-  LinearBits linears;
+  LinearBytes linears;
   for (std::int64_t layer = 0; layer < config.num_layers; ++layer) {
     for (const std::string& linear : ModelConfig::LinearNames()) {
-      const LinearBits bits =
-          MeasureLinear(checkpoint, "model.layers." + std::to_string(layer) + "." + linear);
-      linears.stored += bits.stored;
-      linears.packed += bits.packed;
       const auto [rows, columns] = config.LinearShape(linear);
+      const LinearBytes bytes = MeasureLinear(
+          checkpoint, "model.layers." + std::to_string(layer) + "." + linear, rows * columns);
+      linears.stored += bytes.stored;
+      linears.packed += bytes.packed;
+      linears.unpacked += bytes.unpacked;
       size.linear_parameters += rows * columns;
     }
   }
@@ -61,10 +62,11 @@ CheckpointSize MeasureCheckpoint(const Checkpoint& checkpoint) {
   for (const auto& [name, file] : checkpoint.tensors()) {
     size.stored_bytes += EntryBytes(checkpoint, name);
   }
-  size.packed_bytes = size.stored_bytes - (linears.stored - linears.packed) / 8;
+  size.packed_bytes = size.stored_bytes - linears.stored + linears.packed;
+  size.unpacked_bytes = size.stored_bytes - linears.stored + linears.unpacked;
   const auto weights = static_cast<double>(size.linear_parameters);
-  size.stored_effective_bits = static_cast<double>(linears.stored) / weights;
-  size.packed_effective_bits = static_cast<double>(linears.packed) / weights;
+  size.stored_effective_bits = 8.0 * static_cast<double>(linears.stored) / weights;
+  size.packed_effective_bits = 8.0 * static_cast<double>(linears.packed) / weights;
   return size;
 }
 

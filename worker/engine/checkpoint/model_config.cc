@@ -176,6 +176,34 @@ RopeConfig ReadRope(const ConfigReader& config) {
   return rope;
 }
 
+// The packed form has one layout; a member that is not understood would mean another one.
+bool ReadPacking(const ConfigReader& quantization) {
+  const json* object = quantization.Find("packing");
+  if (object == nullptr) {
+    return false;
+  }
+  if (!object->is_object()) {
+    quantization.Refuse("packing", "found " + object->dump() + ", want an object or null");
+  }
+  const json known = {
+      {"format", kPackingFormat}, {"bit_order", "little"}, {"version", kPackingVersion}};
+  const ConfigReader reader{quantization.place + "packing.", *object};
+  for (const auto& [key, want] : known.items()) {
+    const json* found = reader.Find(key);
+    if (found == nullptr || *found != want) {
+      reader.Refuse(key,
+                    (found == nullptr ? std::string("missing") : "found " + found->dump()) +
+                        ", this version reads " + want.dump());
+    }
+  }
+  for (const auto& [key, value] : object->items()) {
+    if (!known.contains(key)) {
+      reader.Refuse(key, "not understood; a packing has format, bit_order and version");
+    }
+  }
+  return true;
+}
+
 std::optional<AqlmConfig> ReadQuantization(const ConfigReader& config) {
   const json* object = config.Find("quantization_config");
   if (object == nullptr) {
@@ -197,6 +225,7 @@ std::optional<AqlmConfig> ReadQuantization(const ConfigReader& config) {
     reader.Refuse("out_group_size",
                   "found " + (*object)["out_group_size"].dump() + "; only 1 is supported");
   }
+  aqlm.packed = ReadPacking(reader);
   return aqlm;
 }
 

@@ -20,11 +20,16 @@ struct RopeConfig {
   std::int64_t original_max_position_embeddings = 8192;
 };
 
+/// `packing` of a packed checkpoint's `quantization_config` (README.md, "Packed checkpoints").
+inline constexpr const char* kPackingFormat = "bitstream";
+inline constexpr int kPackingVersion = 1;
+
 /// `quantization_config` of a Hugging Face AQLM checkpoint. K = 2^codebook_bits.
 struct AqlmConfig {
   int codebooks = 0;      // M, "num_codebooks"
   int codebook_bits = 0;  // B, "nbits_per_codebook"
   int group_size = 0;     // g, "in_group_size"; "out_group_size" must be 1
+  bool packed = false;    // "packing" is there: codes are `.codes_packed`, B bits each
 };
 
 struct ModelConfig {

@@ -9,6 +9,7 @@
 
 #include "worker/engine/checkpoint/atomic_file.h"
 #include "worker/engine/checkpoint/checkpoint.h"
+#include "worker/engine/checkpoint/convert.h"
 #include "worker/engine/checkpoint/measure.h"
 #include "worker/engine/error.h"
 #include "worker/engine/strict_object.h"
@@ -42,7 +43,9 @@ json Describe(const std::string& dir, const std::string& output_dir) {
                          {"rope", config.rope.type},
                          {"tie_word_embeddings", config.tie_word_embeddings}};
   out["linear_parameters"] = size.linear_parameters;
+  out["packed"] = config.aqlm && config.aqlm->packed;
   out["packed_bytes"] = size.packed_bytes;
+  out["unpacked_bytes"] = size.unpacked_bytes;
   out["effective_bits"] = size.packed_effective_bits;
   out["effective_bits_stored"] = size.stored_effective_bits;
   return out;
@@ -63,9 +66,10 @@ void PrintText(const json& description) {
   std::printf("parameters        %lld (%lld in the blocks' linears)\n",
               static_cast<long long>(description["parameters"].get<std::int64_t>()),
               static_cast<long long>(description["linear_parameters"].get<std::int64_t>()));
-  std::printf("bytes             %lld of tensors; %lld with codes bit-packed\n",
+  std::printf("bytes             %lld of tensors; %lld with codes bit-packed, %lld unpacked\n",
               static_cast<long long>(description["bytes"].get<std::int64_t>()),
-              static_cast<long long>(description["packed_bytes"].get<std::int64_t>()));
+              static_cast<long long>(description["packed_bytes"].get<std::int64_t>()),
+              static_cast<long long>(description["unpacked_bytes"].get<std::int64_t>()));
   std::printf("effective bits    %.3f a weight of the linears; %.3f with codes bit-packed\n",
               description["effective_bits_stored"].get<double>(),
               description["effective_bits"].get<double>());
@@ -73,10 +77,11 @@ void PrintText(const json& description) {
   if (quantized.is_null()) {
     std::printf("quantized         no\n");
   } else {
-    std::printf("quantized         aqlm %sx%s, group size %s\n",
+    std::printf("quantized         aqlm %sx%s, group size %s%s\n",
                 quantized["codebooks"].dump().c_str(),
                 quantized["codebook_bits"].dump().c_str(),
-                quantized["group_size"].dump().c_str());
+                quantized["group_size"].dump().c_str(),
+                description["packed"].get<bool>() ? ", codes packed" : "");
   }
   std::printf("digest            %s (%zu files)\n",
               description["digest"].get<std::string>().c_str(),
@@ -101,6 +106,40 @@ StageVerb ConfigureInspect(CLI::App& app) {
       }
     };
     return request;
+  };
+}
+
+void Convert(
+    const std::string& in, const std::string& out, CodesForm form, bool force, Events& events) {
+  const Conversion done = ConvertCheckpoint(in, out, form, force, events);
+  std::printf("%s: %lld bytes of tensors (%.3f bits a weight) -> %s: %lld (%.3f)\n",
+              in.c_str(),
+              static_cast<long long>(done.before.stored_bytes),
+              done.before.stored_effective_bits,
+              out.c_str(),
+              static_cast<long long>(done.after.stored_bytes),
+              done.after.stored_effective_bits);
+}
+
+DirectVerb ConfigureConvert(CLI::App& app) {
+  struct Flags {
+    std::string in, out;
+    bool packed = false, unpacked = false, force = false;
+  };
+  const auto flags = std::make_shared<Flags>();
+  app.add_option("in", flags->in, "An AQLM checkpoint, packed or not")->required();
+  app.add_option("out", flags->out, "The folder of the converted one; must not be there")
+      ->required();
+  CLI::Option_group* form = app.add_option_group("form", "The form to write");
+  form->add_flag("--packed", flags->packed, "Codes as a bit stream, B bits each (bitsweep's own)");
+  form->add_flag("--unpacked",
+                 flags->unpacked,
+                 "Codes as int8 or int16: what transformers and other AQLM tools load");
+  form->require_option(1);
+  app.add_flag("--force", flags->force, "Replace OUT where it is a checkpoint or an empty folder");
+  return [flags](const VerbContext& context) {
+    const CodesForm form = flags->packed ? CodesForm::kPacked : CodesForm::kUnpacked;
+    Convert(flags->in, flags->out, form, flags->force, context.events);
   };
 }
 
@@ -133,6 +172,8 @@ DirectVerb ConfigureTokenize(CLI::App& app) {
 
 void RegisterCheckpointVerbs(VerbRegistry& registry) {
   registry.AddStage("inspect", "Architecture, sizes and identity of a model", ConfigureInspect);
+  registry.AddDirect(
+      "convert", "Bit-pack the codes of an AQLM checkpoint, or unpack them", ConfigureConvert);
   registry.AddDirect("tokenize", "Text to token ids and back, as JSON lines", ConfigureTokenize);
 }
 

@@ -1,4 +1,4 @@
-// The verbs `inspect` and `tokenize` by hand. Thread rule: main only.
+// The verbs `inspect`, `convert` and `tokenize` by hand. Thread rule: main only.
 #pragma once
 
 #include "worker/engine/verb.h"
@@ -6,7 +6,8 @@
 namespace bitsweep::engine {
 
 /// `inspect DIR [--output text|json]`: the manifest, and beyond it architecture, shape and
-/// effective bits. `tokenize DIR`: JSON lines {"text": ...} on standard input, {"ids": [...],
+/// effective bits. `convert IN OUT --packed|--unpacked [--force]`: ConvertCheckpoint.
+/// `tokenize DIR`: JSON lines {"text": ...} on standard input, {"ids": [...],
 /// "decoded": ...} on standard output.
 void RegisterCheckpointVerbs(VerbRegistry& registry);
 

@@ -19,7 +19,6 @@ namespace fs = std::filesystem;
 
 constexpr const char* kRunKey = "bitsweep.run_key";
 constexpr const char* kRestFileName = "model-rest.safetensors";
-constexpr const char* kIndexFileName = "model.safetensors.index.json";
 
 // What transformers may look for beside the weights; whichever of them the source has is copied.
 constexpr std::array kCopiedFiles = {"tokenizer.json",

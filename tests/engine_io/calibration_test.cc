@@ -2,6 +2,8 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
+#include <map>
 #include <set>
 #include <unistd.h>
 
@@ -174,6 +176,136 @@ TEST_F(CalibrationTest, TooShortNamesFileFoundNeededAndRemedy) {
     EXPECT_THAT(message, HasSubstr("the longest has 11"));
     EXPECT_THAT(message, HasSubstr("window: pack"));
   }
+}
+
+TEST_F(CalibrationTest, OnlyDocumentsLongerThanTheWindowCount) {
+  // With their beginning mark: 10, 11 and 12 tokens.
+  const std::string file = Documents("d", {9, 10, 11});
+  for (const WindowPolicy window : {WindowPolicy::kFirst, WindowPolicy::kRandom}) {
+    const CalibrationSet set = Sample({{{file, 2, window, 0}}, 0, 10});
+    std::set<std::int64_t> letters;
+    for (const auto& sequence : set.train) {
+      letters.insert(sequence.back());
+    }
+    EXPECT_EQ(letters, (std::set<std::int64_t>{'b', 'c'})) << WindowPolicyName(window);
+  }
+}
+
+TEST_F(CalibrationTest, RandomReachesEveryPlaceOfADocument) {
+  std::string text;
+  for (char c = 'a'; c <= 'h'; ++c) {
+    text += c;
+  }
+  const std::string file = Write("d", "{\"text\": \"" + text + "\"}\n");
+  std::set<std::int64_t> firsts;
+  for (std::uint64_t seed = 0; seed < 100; ++seed) {
+    firsts.insert(Sample({{{file, 1, WindowPolicy::kRandom, 0}}, 0, 5}, seed).train[0][0]);
+  }
+  // 9 tokens with the beginning mark: the window of 5 begins at one of 5 places.
+  EXPECT_EQ(firsts, (std::set<std::int64_t>{1, 'a', 'b', 'c', 'd'}));
+}
+
+TEST_F(CalibrationTest, PackUsesEachDocumentOnceInASeededOrder) {
+  std::string lines;
+  for (char c = 'a'; c <= 'j'; ++c) {
+    lines += "{\"text\": \"" + std::string(3, c) + "\"}\n";
+  }
+  const std::string file = Write("d", lines);
+  // Ten documents of 5 tokens with their marks are exactly ten windows of 5.
+  const CalibrationSpec spec{{{file, 10, WindowPolicy::kPack, 0}}, 0, 5};
+  const auto order = [&](std::uint64_t seed) {
+    std::string letters;
+    for (const auto& sequence : Sample(spec, seed).train) {
+      EXPECT_EQ(sequence[0], 1);
+      EXPECT_EQ(sequence[4], 2);
+      letters += static_cast<char>(sequence[1]);
+    }
+    return letters;
+  };
+  EXPECT_EQ(order(1), order(1));
+  EXPECT_NE(order(1), order(2));
+  std::string sorted = order(3);
+  std::sort(sorted.begin(), sorted.end());
+  EXPECT_EQ(sorted, "abcdefghij");
+  EXPECT_THAT(Refusal({{{file, 11, WindowPolicy::kPack, 0}}, 0, 5}),
+              HasSubstr("found 50 tokens in 10 documents, need 55 (11 sequences x 5 tokens)"));
+}
+
+// The study's mixture, a 128th of its size: questions and answers, Java, Python; an eighth held
+// out.
+TEST_F(CalibrationTest, TheStudysMixtureHasItsShares) {
+  const std::string questions = Documents("qa", {40, 40, 40, 40, 9});
+  const std::string java = Write("java",
+                                 "{\"text\": \"" + std::string(50, 'J') + "\"}\n{\"text\": \"" +
+                                     std::string(50, 'J') + "\"}\n");
+  const std::string python = Write("py", "{\"text\": \"" + std::string(200, 'P') + "\"}\n");
+  const CalibrationSpec spec{{{questions, 4, WindowPolicy::kFirst, 0},
+                              {java, 2, WindowPolicy::kFirst, 0},
+                              {python, 2, WindowPolicy::kRandom, 0}},
+                             1,
+                             32};
+  const CalibrationSet set = Sample(spec);
+  ASSERT_EQ(set.train.size(), 7U);
+  ASSERT_EQ(set.validation.size(), 1U);
+  std::map<char, int> shares;
+  for (const auto* side : {&set.train, &set.validation}) {
+    for (const auto& sequence : *side) {
+      ++shares[static_cast<char>(sequence.back())];
+    }
+  }
+  EXPECT_EQ(shares,
+            (std::map<char, int>{{'a', 1}, {'b', 1}, {'c', 1}, {'d', 1}, {'J', 2}, {'P', 2}}));
+}
+
+TEST_F(CalibrationTest, APartDoesNotDependOnTheOthersContent) {
+  const std::string a = Documents("a", {30, 30, 30, 30, 30, 30});
+  const std::string b = Documents("b", {64});
+  const std::string c = Documents("c", {99, 99, 99});
+  const auto of_a = [&](const std::string& other) {
+    std::multiset<std::vector<std::int64_t>> windows;
+    const CalibrationSet set =
+        Sample({{{a, 3, WindowPolicy::kRandom, 0}, {other, 1, WindowPolicy::kPack, 0}}, 0, 20});
+    windows.insert(set.train.begin(), set.train.end());
+    return windows;
+  };
+  std::vector<std::vector<std::int64_t>> common;
+  const auto with_b = of_a(b);
+  const auto with_c = of_a(c);
+  std::set_intersection(
+      with_b.begin(), with_b.end(), with_c.begin(), with_c.end(), std::back_inserter(common));
+  EXPECT_GE(common.size(), 3U);
+}
+
+TEST_F(CalibrationTest, ErrorsNameThePartThatIsTooShort) {
+  const std::string good = Documents("good.jsonl", {50, 50});
+  const std::string bad = Documents("bad.jsonl", {30, 5, 12});
+  const std::string random =
+      Refusal({{{good, 1, WindowPolicy::kFirst, 0}, {bad, 5, WindowPolicy::kRandom, 0}}, 0, 10});
+  EXPECT_THAT(random,
+              HasSubstr("bad.jsonl: too short: found 2 documents longer than 10 tokens, with 44 "
+                        "tokens together (of 3 documents, 50 tokens, the longest has 31)"));
+  EXPECT_THAT(Refusal({{{bad, 5, WindowPolicy::kRandom, 0}}, 0, 10}),
+              HasSubstr("need 50 (5 sequences x 10 tokens) for window: random"));
+  EXPECT_THAT(Refusal({{{bad, 3, WindowPolicy::kFirst, 0}}, 0, 10}),
+              HasSubstr("found 2 documents longer than 10 tokens"));
+  EXPECT_THAT(Refusal({{{bad, 3, WindowPolicy::kFirst, 0}}, 0, 10}),
+              HasSubstr("need 3 documents for 30 (3 sequences x 10 tokens) for window: first"));
+  EXPECT_THAT(Refusal({{{bad, 4, WindowPolicy::kPack, 10}}, 0, 20}),
+              HasSubstr("in 2 documents (1 more are shorter than min_tokens 10), need 80"));
+}
+
+// What a seed draws is part of the semantics of `quantize`: a change here must raise its version.
+TEST_F(CalibrationTest, ASeedsTokensStayTheSame) {
+  const std::string file = Documents("d", {40, 50, 60, 70, 80});
+  const auto digest = [&](WindowPolicy window) {
+    return Sample({{{file, 4, window, 0}}, 1, 16}, 7).digest;
+  };
+  EXPECT_EQ(digest(WindowPolicy::kRandom),
+            "faee4aea04f5d2ba61e8f5a5e318eb34e96189e8d7cda6c7013b46768af4d153");
+  EXPECT_EQ(digest(WindowPolicy::kFirst),
+            "59c6133d72cdcf23510901d28fc3f4eb2f8faaac817707b35760a82f20c0a67f");
+  EXPECT_EQ(digest(WindowPolicy::kPack),
+            "0988fe9c41a6aca34330991e0f232986fb4f94f781ff02b8a697bcb3ebe4ef85");
 }
 
 TEST_F(CalibrationTest, BadLinesAreNamedByFileAndLine) {
