@@ -37,7 +37,8 @@ at::Tensor BlockPass::Run(const at::Tensor& x,
       const std::int64_t end = std::min(wave_end, begin + chunk);
       for (std::int64_t at = begin; at < end; at += batch) {
         const std::int64_t count = std::min(batch, end - at);
-        BlockTaps taps{.only = !keep_outputs};
+        BlockTaps taps;
+        taps.only = !keep_outputs;
         const at::Tensor y = BlockForward(*config,
                                           *weights,
                                           *rope,
