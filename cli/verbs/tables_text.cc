@@ -47,9 +47,9 @@ std::string JoinedText(const TablesOptions& options, const std::vector<v1::Table
     if (!text.empty()) {
       text += "\n";
     }
-    const bool titled = options.format == "csv" ? tables.size() > 1
-                                                : options.format == "markdown" &&
-                                                      !absl::StartsWith(table.text(), "#");
+    const bool titled = options.format == "csv"
+                            ? tables.size() > 1
+                            : options.format == "markdown" && !absl::StartsWith(table.text(), "#");
     if (titled) {
       absl::StrAppend(&text, "# ", TableTitle(table), options.format == "csv" ? "\n" : "\n\n");
     }

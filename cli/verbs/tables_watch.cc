@@ -48,9 +48,9 @@ class LiveDisplay : public Display {
 
   void Show(const StatusFeed::View& view, const Tables& tables) override {
     const Terminal terminal = Look();
-    std::vector<Line> lines = {Line(view.status.has_value() ? SweepLine(*view.status)
-                                                            : std::string("connecting…"),
-                                    Style::kBold)};
+    std::vector<Line> lines = {
+        Line(view.status.has_value() ? SweepLine(*view.status) : std::string("connecting…"),
+             Style::kBold)};
     lines.emplace_back();
     AddTables(tables, terminal.rows - 6, lines);
     lines.emplace_back();
@@ -93,10 +93,11 @@ class LiveDisplay : public Display {
       lines.emplace_back(line);
     }
     if (left_out > 0) {
-      lines.emplace_back(absl::StrCat("… ",
-                                      Plural(static_cast<std::int64_t>(left_out), "line"),
-                                      " more than the window has; --question and --benchmark choose"),
-                         Style::kDim);
+      lines.emplace_back(
+          absl::StrCat("… ",
+                       Plural(static_cast<std::int64_t>(left_out), "line"),
+                       " more than the window has; --question and --benchmark choose"),
+          Style::kDim);
     }
   }
 
@@ -135,8 +136,9 @@ class PlainDisplay : public Display {
         lines.push_back(ToJsonTable(options_, table));
       }
       const nlohmann::ordered_json line = {{"tables", std::move(lines)}};
-      context_.environment().out
-          << line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
+      context_.environment().out << line.dump(
+                                        -1, ' ', false, nlohmann::json::error_handler_t::replace)
+                                 << '\n';
     } else {
       if (!std::exchange(first_, false)) {
         context_.Print(Line());
@@ -189,8 +191,8 @@ absl::StatusOr<ExitCode> WatchTables(const TablesOptions& options, Context& cont
     request.set_sweep(absl::StrCat(view.status->summary().sweep()));
     const absl::Time now = context.Now();
     // The end is asked for whatever has been asked before: the last verdicts may have come since.
-    if (view.finished || (view.connected && view.updates != asked_updates &&
-                          now - asked >= display->interval())) {
+    if (view.finished ||
+        (view.connected && view.updates != asked_updates && now - asked >= display->interval())) {
       asked_updates = view.updates;
       asked = now;
       BITSWEEP_RETURN_IF_ERROR(Refresh(*client, request, tables));
@@ -201,9 +203,8 @@ absl::StatusOr<ExitCode> WatchTables(const TablesOptions& options, Context& cont
   }
   display->Close(tables);
   if (!view.finished) {
-    context.Remark(absl::StrCat("Left; the sweep goes on. Come back with: bitsweep tables ",
-                                request.sweep(),
-                                " --watch"));
+    context.Remark(absl::StrCat(
+        "Left; the sweep goes on. Come back with: bitsweep tables ", request.sweep(), " --watch"));
     return ExitCode::kDetached;
   }
   BITSWEEP_RETURN_IF_ERROR(view.result);

@@ -10,8 +10,8 @@
 namespace bitsweep::cli {
 
 /// On a terminal the tables are redrawn in place and stay, whole, at the end; elsewhere each is
-/// written again when it has changed. kOk when the sweep succeeded, kFailed when it ended otherwise,
-/// kDetached on Ctrl-C. Errors as `tables` and `watch`.
+/// written again when it has changed. kOk when the sweep succeeded, kFailed when it ended
+/// otherwise, kDetached on Ctrl-C. Errors as `tables` and `watch`.
 absl::StatusOr<ExitCode> WatchTables(const TablesOptions& options, Context& context);
 
 }  // namespace bitsweep::cli

@@ -235,13 +235,10 @@ std::string ModelsText(const SweepSpec& spec, const ShapesByModel& shapes) {
                            Grouped(ParameterCount(*shape)));
     }
   }
-  return lines.empty() ? ""
-                       : fmt::format("\n{:<{}}  {:>10}  {:>15}\n{}",
-                                     "model",
-                                     width,
-                                     "16-bit",
-                                     "parameters",
-                                     lines);
+  return lines.empty()
+             ? ""
+             : fmt::format(
+                   "\n{:<{}}  {:>10}  {:>15}\n{}", "model", width, "16-bit", "parameters", lines);
 }
 
 std::string CheckpointsText(const std::vector<CheckpointPrediction>& predictions) {

@@ -22,8 +22,7 @@ GridCell FigureCell(const TableFigure& figure) {
     return cell;
   }
   if (!figure.pass_at_1) {
-    const bool ended =
-        figure.state.starts_with("failed") || figure.state.starts_with("cancelled");
+    const bool ended = figure.state.starts_with("failed") || figure.state.starts_with("cancelled");
     cell.kind = ended ? GridCell::Kind::kFailed : GridCell::Kind::kWaiting;
     cell.text = figure.state;
     return cell;
@@ -116,16 +115,14 @@ TableGrid MakeGrid(const Table& table) {
   grid.columns = Columns(table, unit);
   for (const TableRow& row : table.rows) {
     GridRow out;
-    out.cells = {Text(by_family ? row.family : row.model),
-                 Text(ParamsText(row)),
-                 Text(PrecisionText(row))};
+    out.cells = {
+        Text(by_family ? row.family : row.model), Text(ParamsText(row)), Text(PrecisionText(row))};
     if (table.kind == QuestionKind::kRq2) {
       out.cells.push_back(Text(row.calibration == kNone ? "-" : row.calibration));
     }
-    out.cells.push_back(
-        Text(row.size_bytes
-                 ? fmt::format("{:.2f}", static_cast<double>(*row.size_bytes) / unit.bytes)
-                 : "-"));
+    out.cells.push_back(Text(
+        row.size_bytes ? fmt::format("{:.2f}", static_cast<double>(*row.size_bytes) / unit.bytes)
+                       : "-"));
     out.cells.push_back(
         Text(row.effective_bits ? fmt::format("{:.2f}", *row.effective_bits) : "-"));
     for (const TableFigure& figure : row.figures) {

@@ -13,10 +13,10 @@ namespace bitsweep {
 
 struct GridCell {
   enum class Kind {
-    kText,       // Coordinates, sizes, Dec (%).
-    kFigure,     // A pass@1, with its marks.
-    kWaiting,    // What the cell says instead of a figure: "running 3/5".
-    kFailed,     // "failed: bad_input", "cancelled"
+    kText,     // Coordinates, sizes, Dec (%).
+    kFigure,   // A pass@1, with its marks.
+    kWaiting,  // What the cell says instead of a figure: "running 3/5".
+    kFailed,   // "failed: bad_input", "cancelled"
   };
   Kind kind = Kind::kText;
   std::string text;

@@ -98,13 +98,15 @@ std::string RowHtml(const TableGrid& grid, const GridRow& row) {
 // Colours keep a contrast of at least 4.5 to 1 on both grounds. The table scrolls within its own
 // box; its caption and, on a phone, the column that names the row stay in view.
 constexpr std::string_view kStyle = R"css(
-:root { color-scheme: light dark; --ink: #1b1f24; --ground: #ffffff; --soft: #57606a; --line: #d0d7de;
+:root { color-scheme: light dark; --ink: #1b1f24; --ground: #ffffff; --soft: #57606a;
+  --line: #d0d7de;
   --head: #f3f5f7; --up: #116329; --down: #a40e26; --wait: #7a4d00; }
 @media (prefers-color-scheme: dark) {
   :root { --ink: #e6e9ed; --ground: #14171b; --soft: #a3acb7; --line: #3a424c; --head: #20252b;
     --up: #5fd07a; --down: #ff8d8d; --wait: #e8b95c; }
 }
-body { margin: 0 auto; max-width: 72rem; padding: 1rem; color: var(--ink); background: var(--ground);
+body { margin: 0 auto; max-width: 72rem; padding: 1rem; color: var(--ink);
+  background: var(--ground);
   font: 1rem/1.45 system-ui, sans-serif; }
 h1 { font-size: 1.4rem; margin: 0 0 1rem; overflow-wrap: anywhere; }
 .bitsweep-table { margin: 0 0 2.5rem; }
@@ -114,7 +116,8 @@ h1 { font-size: 1.4rem; margin: 0 0 1rem; overflow-wrap: anywhere; }
 .bitsweep-table caption { text-align: left; padding: 0 0 .5rem; }
 .bitsweep-table caption span { display: inline-block; position: sticky; left: 0; font-weight: 600;
   max-width: calc(100vw - 2rem); overflow-wrap: anywhere; }
-.bitsweep-table th, .bitsweep-table td { padding: .3rem .7rem; text-align: left; vertical-align: top;
+.bitsweep-table th, .bitsweep-table td { padding: .3rem .7rem; text-align: left;
+  vertical-align: top;
   white-space: nowrap; }
 .bitsweep-table th { font-weight: normal; }
 .bitsweep-table thead th { font-weight: 600; background: var(--head); }
@@ -126,15 +129,17 @@ h1 { font-size: 1.4rem; margin: 0 0 1rem; overflow-wrap: anywhere; }
 .bitsweep-table .tie { color: var(--soft); }
 .bitsweep-table .waiting { color: var(--wait); font-style: italic; }
 .bitsweep-table .failed { color: var(--down); font-weight: 600; }
-.bitsweep-table .notes { color: var(--soft); font-size: .875rem; margin: .75rem 0 0; padding-left: 1.2rem;
+.bitsweep-table .notes { color: var(--soft); font-size: .875rem; margin: .75rem 0 0;
+  padding-left: 1.2rem;
   max-width: 60rem; overflow-wrap: anywhere; }
 @media (max-width: 40rem) {
   .bitsweep-table th, .bitsweep-table td { padding: .3rem .45rem; }
-  .bitsweep-table th[scope=rowgroup] { white-space: normal; overflow-wrap: anywhere; max-width: 8rem; }
+  .bitsweep-table th[scope=rowgroup] { white-space: normal; max-width: 9rem; }
   .bitsweep-table .key { position: sticky; left: 0; }
   .bitsweep-table tbody .key { background: var(--ground); }
 }
-@media print { .bitsweep-table .scroll { overflow: visible; } .bitsweep-table { break-inside: avoid; } }
+@media print { .bitsweep-table .scroll { overflow: visible;
+  } .bitsweep-table { break-inside: avoid; } }
 )css";
 
 }  // namespace
@@ -144,7 +149,8 @@ std::string RenderHtml(const Table& table) {
   const std::string id = absl::StrCat("table:", AnchorOf(table));
   std::string text = fmt::format(
       "<section class=\"bitsweep-table\">\n<div class=\"scroll\" role=\"region\" "
-      "aria-labelledby=\"{0}\" tabindex=\"0\">\n<table>\n<caption><span id=\"{0}\">{1} on {2}: {3}. "
+      "aria-labelledby=\"{0}\" tabindex=\"0\">\n<table>\n<caption><span id=\"{0}\">{1} on {2}: "
+      "{3}. "
       "pass@1 in percent.</span></caption>\n<thead>\n<tr>",
       id,
       Escape(table.question),

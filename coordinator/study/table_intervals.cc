@@ -42,9 +42,9 @@ decltype(TableOptions::interval) IntervalsOf(const std::vector<CellOutcomes>& ou
   const auto figures = std::make_shared<std::map<FigureKey, FigureOutcomes>>();
   for (const CellOutcomes& cell : outcomes) {
     if (cell.benchmark == benchmark) {
-      AddCell(
-          cell,
-          (*figures)[{cell.model, cell.precision, cell.calibration, cell.finetuned, cell.language}]);
+      AddCell(cell,
+              (*figures)[{
+                  cell.model, cell.precision, cell.calibration, cell.finetuned, cell.language}]);
     }
   }
   return [figures, seeds](const TableRow& row,

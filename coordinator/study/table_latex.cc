@@ -21,19 +21,32 @@ struct Spelling {
 };
 // '[' and '*' are arguments of the `\\` that may stand before them; `--` would become a dash.
 constexpr std::array kSpellings = {
-    Spelling{U'\\', "\\textbackslash{}"}, Spelling{U'{', "\\{"},
-    Spelling{U'}', "\\}"},                Spelling{U'$', "\\$"},
-    Spelling{U'&', "\\&"},                Spelling{U'#', "\\#"},
-    Spelling{U'%', "\\%"},                Spelling{U'_', "\\_"},
-    Spelling{U'^', "\\textasciicircum{}"}, Spelling{U'~', "\\textasciitilde{}"},
-    Spelling{U'<', "\\textless{}"},       Spelling{U'>', "\\textgreater{}"},
-    Spelling{U'|', "\\textbar{}"},        Spelling{U'"', "''"},
-    Spelling{U'`', "\\textasciigrave{}"}, Spelling{U'[', "{[}"},
-    Spelling{U']', "{]}"},                Spelling{U'*', "{*}"},
-    Spelling{U'-', "{-}"},                Spelling{U'\n', " "},
-    Spelling{U'\u25b2', "$\\uparrow$"},   Spelling{U'\u25bc', "$\\downarrow$"},
-    Spelling{U'\u00b1', "$\\pm$"},        Spelling{U'\u00d7', "$\\times$"},
-    Spelling{U'\u2013', "--"},            Spelling{U'\u2014', "---"},
+    Spelling{U'\\', "\\textbackslash{}"},
+    Spelling{U'{', "\\{"},
+    Spelling{U'}', "\\}"},
+    Spelling{U'$', "\\$"},
+    Spelling{U'&', "\\&"},
+    Spelling{U'#', "\\#"},
+    Spelling{U'%', "\\%"},
+    Spelling{U'_', "\\_"},
+    Spelling{U'^', "\\textasciicircum{}"},
+    Spelling{U'~', "\\textasciitilde{}"},
+    Spelling{U'<', "\\textless{}"},
+    Spelling{U'>', "\\textgreater{}"},
+    Spelling{U'|', "\\textbar{}"},
+    Spelling{U'"', "''"},
+    Spelling{U'`', "\\textasciigrave{}"},
+    Spelling{U'[', "{[}"},
+    Spelling{U']', "{]}"},
+    Spelling{U'*', "{*}"},
+    Spelling{U'-', "{-}"},
+    Spelling{U'\n', " "},
+    Spelling{U'\u25b2', "$\\uparrow$"},
+    Spelling{U'\u25bc', "$\\downarrow$"},
+    Spelling{U'\u00b1', "$\\pm$"},
+    Spelling{U'\u00d7', "$\\times$"},
+    Spelling{U'\u2013', "--"},
+    Spelling{U'\u2014', "---"},
 };
 
 /// The code point at `at`, which moves on behind it; a byte that is not UTF-8 is U+FFFD.
@@ -172,8 +185,9 @@ std::string RenderLatex(const Table& table) {
     }
     text += RowText(row);
   }
-  text += "    \\bottomrule\n  \\end{tabular}\n\n  \\medskip\n"
-          "  \\begin{minipage}{\\linewidth}\\footnotesize\n";
+  text +=
+      "    \\bottomrule\n  \\end{tabular}\n\n  \\medskip\n"
+      "  \\begin{minipage}{\\linewidth}\\footnotesize\n";
   for (const std::string& note : table.notes) {
     absl::StrAppend(&text, "    ", Escape(note), "\\par\n");
   }

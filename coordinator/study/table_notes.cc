@@ -12,10 +12,9 @@ namespace bitsweep {
 namespace {
 
 std::string ReferenceNote(const QuestionSpec& question, const Table& table) {
-  const std::string marks =
-      absl::StrCat("\u25b2 higher, \u25bc lower, = equal, ",
-                   table.rounded ? "rounded as printed" : "unrounded",
-                   ", against ");
+  const std::string marks = absl::StrCat("\u25b2 higher, \u25bc lower, = equal, ",
+                                         table.rounded ? "rounded as printed" : "unrounded",
+                                         ", against ");
   switch (question.kind) {
     case QuestionKind::kRq1:
       return marks + "fp16 of the same model.";

@@ -1,7 +1,7 @@
-// The tables of RQ1 to RQ3 in the study's layout, from the results of cells, and their text in every
-// format. Always truthful: a cell that is not finished says so, figures are compared unrounded
-// unless the study's own rounding is asked for, every unit is stated. Plain values and free
-// functions: any thread.
+// The tables of RQ1 to RQ3 in the study's layout, from the results of cells, and their text in
+// every format. Always truthful: a cell that is not finished says so, figures are compared
+// unrounded unless the study's own rounding is asked for, every unit is stated. Plain values and
+// free functions: any thread.
 #pragma once
 
 #include <cstdint>
@@ -75,8 +75,8 @@ struct TableFigure {
       pass_at_1;  // Mean over seeds, in [0, 1], unrounded; only where every seed succeeded.
   std::optional<double> spread;  // Sample standard deviation over seeds; only with several.
   std::optional<double>
-      difference;  // pass_at_1 less the reference row's; absent for reference rows.
-  std::optional<Arrow> arrow;              // Where there is a difference.
+      difference;              // pass_at_1 less the reference row's; absent for reference rows.
+  std::optional<Arrow> arrow;  // Where there is a difference.
   std::optional<double> dec_percent;       // rq3: DecPercent against the reference row.
   std::optional<FigureInterval> interval;  // Over problems; where it was asked for and known.
   // The highest of its group's quantized rows in this column, or one of several; only where there
@@ -124,8 +124,8 @@ std::string RenderMarkdown(const Table& table);
 std::string RenderCsv(const Table& table);
 
 /// One object: `question, kind, benchmark, title, rounded, languages, rows, notes`. A row has the
-/// coordinates, `size_bytes`, `effective_bits`, `parameters`, `reference`, `group` and `figures`, by
-/// language; what is not known is null. Fractions and bytes in full precision.
+/// coordinates, `size_bytes`, `effective_bits`, `parameters`, `reference`, `group` and `figures`,
+/// by language; what is not known is null. Fractions and bytes in full precision.
 std::string RenderJson(const Table& table);
 
 /// A `table` environment for a document that has \usepackage{booktabs} and nothing else: caption,

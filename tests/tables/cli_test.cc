@@ -114,7 +114,8 @@ TEST_F(TablesCliTest, OptionsReachTheCoordinator) {
 }
 
 TEST_F(TablesCliTest, MistakesNameWhatIsAllowed) {
-  for (const auto& [arguments, words] : std::vector<std::pair<std::vector<std::string>, std::string>>{
+  for (const auto& [arguments, words] :
+       std::vector<std::pair<std::vector<std::string>, std::string>>{
            {{"--format", "pdf"}, "markdown,csv,json,latex,html"},
            {{"--layout", "round"}, "exact,study"},
            {{"--standalone"}, "--standalone goes with --format latex, not with markdown"},
@@ -189,8 +190,8 @@ TEST_F(TablesCliTest, PlanOfTheStudyNeedsNoOptionAndNoFile) {
   const Outcome text = Run({"plan", "--offline", "../deploy/studies/arxiv-2503.07103.yaml"});
   EXPECT_EQ(text.code, ExitCode::kOk) << text.err;
   EXPECT_THAT(text.out, AllOf(HasSubstr("completions  364,320"), HasSubstr("28 quantize")));
-  const Outcome json = Run(
-      {"plan", "--offline", "../deploy/studies/arxiv-2503.07103.yaml", "--output", "json"});
+  const Outcome json =
+      Run({"plan", "--offline", "../deploy/studies/arxiv-2503.07103.yaml", "--output", "json"});
   EXPECT_EQ(nlohmann::json::parse(json.out)["checkpoints"].size(), 38U);
   EXPECT_EQ(Run({"plan",
                  "--offline",
@@ -202,8 +203,7 @@ TEST_F(TablesCliTest, PlanOfTheStudyNeedsNoOptionAndNoFile) {
 }
 
 TEST_F(TablesCliTest, PlanOfTheDemoFindsTheModelsBesideTheSweepFile) {
-  const Outcome demo =
-      Run({"plan", "--offline", "../deploy/demo/study.yaml", "--output", "json"});
+  const Outcome demo = Run({"plan", "--offline", "../deploy/demo/study.yaml", "--output", "json"});
   ASSERT_EQ(demo.code, ExitCode::kOk) << demo.err;
   const nlohmann::json plan = nlohmann::json::parse(demo.out);
   EXPECT_EQ(plan["checkpoints"].size(), 22U) << "every quantized variant";

@@ -170,7 +170,8 @@ TEST(TableFormatsTest, HostileNamesAreEscaped) {
               AllOf(HasSubstr("A&amp;B_50% {x} #1 ~^\\ $ &lt;b&gt; &quot;q&quot; [é] 中 | a--b*"),
                     Not(HasSubstr("<b>"))));
   EXPECT_THAT(RenderMarkdown(table), HasSubstr("中 \\| a--b*"));
-  EXPECT_THAT(RenderCsv(table), HasSubstr(",\"A&B_50% {x} #1 ~^\\ $ <b> \"\"q\"\" [é] 中 | a--b*\","));
+  EXPECT_THAT(RenderCsv(table),
+              HasSubstr(",\"A&B_50% {x} #1 ~^\\ $ <b> \"\"q\"\" [é] 中 | a--b*\","));
 }
 
 TEST(TableFormatsTest, BytesThatAreNotTextStopNoFormat) {
@@ -220,7 +221,8 @@ TEST(TableIntervalsTest, ProblemsAreResampledAndNotTheirSamples) {
   // The mean of 8 coins: 1/8 and 7/8 are the 0.4% tails, 2/8 and 6/8 the 3.5% ones.
   EXPECT_NEAR(figure.interval->low, 0.125, 1e-9);
   EXPECT_NEAR(figure.interval->high, 0.875, 1e-9);
-  EXPECT_THAT(RenderMarkdown(table), AllOf(HasSubstr("16.4 [12.5, 87.5] ▼"), HasSubstr("bootstrap")));
+  EXPECT_THAT(RenderMarkdown(table),
+              AllOf(HasSubstr("16.4 [12.5, 87.5] ▼"), HasSubstr("bootstrap")));
   EXPECT_FALSE(table.rows[3].figures[1].interval) << "no outcomes in Java";
 }
 

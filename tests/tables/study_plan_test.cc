@@ -30,8 +30,9 @@ TEST(StudyPlanTest, CountsAreThePublishedGrid) {
   EXPECT_EQ(plan["baselines"], 6);
   EXPECT_EQ(plan["cells"], 176);
   EXPECT_EQ(plan["completions"], 364'320);
-  EXPECT_EQ(plan["stages"],
-            (nlohmann::json{{"quantize", 28}, {"finetune", 10}, {"generate", 176}, {"grade", 176}}));
+  EXPECT_EQ(
+      plan["stages"],
+      (nlohmann::json{{"quantize", 28}, {"finetune", 10}, {"generate", 176}, {"grade", 176}}));
   EXPECT_EQ(plan["inspect"], 6);
   EXPECT_EQ(plan["notes"], nlohmann::json::array()) << "nothing is unknown";
   ASSERT_EQ(plan["checkpoints"].size(), 38U);
