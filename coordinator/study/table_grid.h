@@ -11,7 +11,7 @@
 
 namespace bitsweep {
 
-struct GridCell {
+struct TextCell {
   enum class Kind {
     kText,     // Coordinates, sizes, Dec (%).
     kFigure,   // A pass@1, with its marks.
@@ -32,7 +32,7 @@ struct GridColumn {
 };
 
 struct GridRow {
-  std::vector<GridCell> cells;
+  std::vector<TextCell> cells;
   bool opens_block = false;  // The first of its model's rows.
   int block_rows = 0;        // With `opens_block`: how many rows the model has from here.
 };
