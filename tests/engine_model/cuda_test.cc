@@ -1,5 +1,4 @@
 // The model, the decoder and the sampler on a GPU. Labelled gpu; without a device they skip aloud.
-#include <cstdio>
 #include <string>
 #include <vector>
 
@@ -20,8 +19,7 @@ class CudaTest : public ::testing::Test {
  protected:
   void SetUp() override {
     if (!at::hasCUDA()) {
-      std::puts("skipped: no CUDA device");
-      GTEST_SKIP();
+      GTEST_SKIP() << "skipped: no CUDA device";
     }
   }
 };
