@@ -8,7 +8,8 @@
 
 #include "worker/engine/checkpoint/safetensors.h"
 #include "worker/engine/error.h"
-#include "worker/engine/quantize/linear_quantizer.h"
+#include "worker/engine/numerics.h"
+#include "worker/engine/quantize/linear_methods.h"
 #include "worker/engine/quantize/method_options.h"
 
 namespace bitsweep::engine {
@@ -103,7 +104,8 @@ at::Tensor ReadMatrix(const SafetensorsFile& file, const std::string& name) {
 void RunLinear(const std::string& input,
                const LinearQuantizeOptions& options,
                std::uint64_t seed,
-               int threads) {
+               const VerbContext& context) {
+  const at::Device device = DeviceOf(context.numerics);
   const auto file = SafetensorsFile::Open(input);
   const at::Tensor weight = ReadMatrix(*file, "weight");
   const at::Tensor xtx = ReadMatrix(*file, "xtx");
@@ -113,17 +115,18 @@ void RunLinear(const std::string& input,
                   ", " + std::to_string(weight.size(1)) + "] as \"weight\" has " +
                   std::to_string(weight.size(1)) + " columns");
   }
-  const LinearProblem problem{.out_features = weight.size(0),
-                              .in_features = weight.size(1),
-                              .weight = weight.data_ptr<float>(),
-                              .xtx = xtx.data_ptr<float>()};
-  const LinearResult result =
-      QuantizeLinear(problem, options, {.seed = seed, .layer = 0, .linear = 0}, input, threads);
+  const LinearMethod& method = ChooseLinearMethod(device, options);
+  const LinearResult result = method.run({.weight = weight.to(device), .xtx = xtx.to(device)},
+                                         options,
+                                         {.seed = seed, .layer = 0, .linear = 0},
+                                         input,
+                                         context.threads);
   const nlohmann::json line = {{"relative_loss", result.relative_loss()},
                                {"seconds", result.seconds},
                                {"loss", result.loss},
                                {"reference", result.reference},
-                               {"epochs", result.epochs}};
+                               {"epochs", result.epochs},
+                               {"method", method.name}};
   std::printf("%s\n", line.dump().c_str());
 }
 
@@ -139,7 +142,7 @@ DirectVerb ConfigureLinear(CLI::App& app) {
   flags->method.Add(app);
   app.add_option("--seed", flags->seed)->capture_default_str();
   return [flags](const VerbContext& context) {
-    RunLinear(flags->input, flags->method.Options(), flags->seed, context.threads);
+    RunLinear(flags->input, flags->method.Options(), flags->seed, context);
   };
 }
 

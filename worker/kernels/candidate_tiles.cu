@@ -1,0 +1,55 @@
+#include "worker/kernels/candidate_tiles.h"
+
+#include "worker/kernels/candidate_scan.cuh"
+#include "worker/kernels/launch.cuh"
+#include "worker/kernels/magnitude.cuh"
+
+namespace bitsweep::kernels {
+namespace {
+
+// One thread a lane of a tile: values 2t, 2t+1 of candidate g of the tile.
+__global__ void PackTiles(int candidates,
+                          int padded,
+                          const float* __restrict__ centroids,
+                          uint2* __restrict__ tiles,
+                          float* __restrict__ scale) {
+  const int at = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
+  const float factor = PowerOfTwoFor(scale[0], 1.0F);
+  if (at == 0) {
+    scale[1] = factor;
+  }
+  if (at >= padded * 4) {
+    return;
+  }
+  const int candidate = at / 32 * 8 + at % 32 / 4;
+  const int first = at % 4 * 2;
+  float2 value = {0.0F, 0.0F};
+  if (candidate < candidates) {
+    value = *reinterpret_cast<const float2*>(centroids + candidate * 8 + first);
+  }
+  const scan::Split x = scan::SplitHalf(value.x * factor);
+  const scan::Split y = scan::SplitHalf(value.y * factor);
+  tiles[at] = {scan::PackHalves(x.hi, y.hi), scan::PackHalves(x.lo, y.lo)};
+}
+
+}  // namespace
+
+KernelStatus PackCandidateTilesCuda(const CandidateTilesArgs& args, DeviceStream stream) {
+  if (args.candidates <= 0) {
+    return KernelStatus::kBadShape;
+  }
+  const KernelStatus status =
+      QueueLargestMagnitude(args.candidates * kDeviceGroup, args.centroids, args.scale, stream);
+  if (status != KernelStatus::kOk) {
+    return status;
+  }
+  const std::int64_t padded = PaddedToChunks(args.candidates);
+  PackTiles<<<Blocks(padded * 4, 256), 256, 0, stream>>>(static_cast<int>(args.candidates),
+                                                         static_cast<int>(padded),
+                                                         args.centroids,
+                                                         reinterpret_cast<uint2*>(args.tiles),
+                                                         args.scale);
+  return LaunchStatus();
+}
+
+}  // namespace bitsweep::kernels
