@@ -1,8 +1,10 @@
 // The inner loop of the arg-min over candidates, shared by the search over codes and k-means:
-// score_k = norm_k - C_k . v for 16 T rows of a warp against a range of candidates. Scores live in
-// registers only; a candidate costs 3/16 of a matrix instruction's work and one minimum.
-// The loop keeps, for each row and each of the four columns of lanes that share it, the lowest
-// score and the chunk it was seen in; the caller scores that chunk's candidates again, exactly.
+// score_k = norm_k - C_k . v for 8 T rows of a warp against a range of candidates. Scores live in
+// registers only: 128 of them cost a warp two matrix instructions and four minima. Candidates are
+// the A operand and norms the C operand, both read from memory as the instruction takes them, so
+// that nothing is moved between registers in the loop (with the operands the other way round, moves
+// were two thirds of it). It keeps, for each row and each of the eight lanes that share it, the
+// lowest score and the chunk it was seen in; the caller scores those candidates again, exactly.
 // For .cu files only. Thread rule: device functions, called by whole warps.
 #pragma once
 
@@ -16,12 +18,20 @@ namespace bitsweep::kernels::scan {
 
 constexpr float kInfinity = __builtin_huge_valf();
 
-// -v of 16 T rows as the A operand of m16n8k16: lane (g = lane / 4, t = lane % 4) holds values
-// 2t, 2t+1 of rows g and g + 8 of each tile of 16.
+// -v of 8 T rows as the B operand of m16n8k16: lane (g = lane / 4, t = lane % 4) holds values 2t,
+// 2t+1 of row g of each tile of 8. The hi half stands twice, for both halves of a candidate.
 template <int T>
 struct RowFragments {
   std::uint32_t hi[T][2];
-  std::uint32_t lo[T][2];
+  std::uint32_t lo[T];
+
+  __device__ void Set(int t, std::uint32_t high, std::uint32_t low) {
+    hi[t][0] = high;
+    // A copy that the compiler does not see through: it would otherwise make it again before every
+    // instruction.
+    hi[t][1] = __shfl_sync(0xffffffffU, high, static_cast<int>(threadIdx.x % 32));
+    lo[t] = low;
+  }
 };
 
 struct Split {
@@ -41,49 +51,53 @@ __device__ inline std::uint32_t PackHalves(__half low, __half high) {
          (static_cast<std::uint32_t>(__half_as_ushort(high)) << 16);
 }
 
-// d = norms - (hi + lo) . c for 16 rows and 8 candidates.
-__device__ inline void ScoreTile(const std::uint32_t (&hi)[2],
-                                 const std::uint32_t (&lo)[2],
-                                 uint2 candidate,
-                                 float2 norm,
+// d = norms - c . v for 16 candidates and 8 rows.
+__device__ inline void ScoreTile(uint4 candidates,
+                                 float4 norms,
+                                 const std::uint32_t (&hi)[2],
+                                 std::uint32_t lo,
                                  float (&d)[4]) {
   asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 "
-      "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %8}, {%9, %10, %9, %10};\n"
+      "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%10, %11, %12, %13};\n"
       : "=f"(d[0]), "=f"(d[1]), "=f"(d[2]), "=f"(d[3])
-      : "r"(hi[0]),
+      : "r"(candidates.x),
+        "r"(candidates.y),
+        "r"(candidates.z),
+        "r"(candidates.w),
+        "r"(hi[0]),
         "r"(hi[1]),
-        "r"(lo[0]),
-        "r"(lo[1]),
-        "r"(candidate.x),
-        "f"(norm.x),
-        "f"(norm.y));
+        "f"(norms.x),
+        "f"(norms.y),
+        "f"(norms.z),
+        "f"(norms.w));
   asm("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 "
       "{%0, %1, %2, %3}, {%4, %5}, {%6}, {%0, %1, %2, %3};\n"
       : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-      : "r"(hi[0]), "r"(hi[1]), "r"(candidate.y));
+      : "r"(candidates.x), "r"(candidates.y), "r"(lo));
 }
 
-// Lowest score and its chunk: [tile of rows][row g or g + 8] for this lane's two columns.
+// Lowest score and its chunk: [tile of rows][row 2t or 2t + 1] among this lane's candidates, which
+// are g and g + 8 of each tile.
 template <int T>
 struct Lowest {
   float score[T][2];
   int chunk[T][2];
 };
 
-// Scans chunks [begin, end) of CH tiles. `end` > `begin`, or the result is (infinity, begin).
+// Scans chunks [begin, end) of CH tiles. Without chunks the result is (infinity, begin).
 template <int T, int CH>
 __device__ inline void Scan(const RowFragments<T>& rows,
-                            const uint2* __restrict__ tiles,
+                            const uint4* __restrict__ tiles,
                             const float* __restrict__ norms,
                             int begin,
                             int end,
                             Lowest<T>* lowest) {
-  constexpr int kBatch = 4;  // Tiles loaded while the batch before is scored.
+  constexpr int kBatch = 2;  // Tiles loaded while the batch before is scored.
   static_assert(CH % kBatch == 0);
   const int lane = static_cast<int>(threadIdx.x % 32);
-  const uint2* tile = tiles + static_cast<std::int64_t>(begin) * CH * 32 + lane;
-  const float2* norm = reinterpret_cast<const float2*>(norms) +
-                       static_cast<std::int64_t>(begin) * CH * 4 + lane % 4;
+  const uint4* tile = tiles + static_cast<std::int64_t>(begin) * CH * 32 + lane;
+  const float4* norm = reinterpret_cast<const float4*>(norms) +
+                       static_cast<std::int64_t>(begin) * CH * 8 + lane / 4;
 #pragma unroll
   for (int t = 0; t < T; ++t) {
     lowest->score[t][0] = lowest->score[t][1] = kInfinity;
@@ -92,12 +106,12 @@ __device__ inline void Scan(const RowFragments<T>& rows,
   if (begin >= end) {
     return;
   }
-  uint2 next_candidate[kBatch];
-  float2 next_norm[kBatch];
+  uint4 next_candidates[kBatch];
+  float4 next_norms[kBatch];
 #pragma unroll
   for (int i = 0; i < kBatch; ++i) {
-    next_candidate[i] = __ldg(tile + i * 32);
-    next_norm[i] = __ldg(norm + i * 4);
+    next_candidates[i] = __ldg(tile + i * 32);
+    next_norms[i] = __ldg(norm + i * 8);
   }
   for (int chunk = begin; chunk < end; ++chunk) {
     float low[T][2];
@@ -105,22 +119,22 @@ __device__ inline void Scan(const RowFragments<T>& rows,
     for (int t = 0; t < T; ++t) {
       low[t][0] = low[t][1] = kInfinity;
     }
-#pragma unroll 1
+#pragma unroll
     for (int batch = 0; batch < CH / kBatch; ++batch) {
-      uint2 candidate[kBatch];
-      float2 own_norm[kBatch];
+      uint4 candidates[kBatch];
+      float4 own_norms[kBatch];
 #pragma unroll
       for (int i = 0; i < kBatch; ++i) {
-        candidate[i] = next_candidate[i];
-        own_norm[i] = next_norm[i];
+        candidates[i] = next_candidates[i];
+        own_norms[i] = next_norms[i];
       }
       tile += kBatch * 32;
-      norm += kBatch * 4;
+      norm += kBatch * 8;
       if (batch + 1 < CH / kBatch || chunk + 1 < end) {
 #pragma unroll
         for (int i = 0; i < kBatch; ++i) {
-          next_candidate[i] = __ldg(tile + i * 32);
-          next_norm[i] = __ldg(norm + i * 4);
+          next_candidates[i] = __ldg(tile + i * 32);
+          next_norms[i] = __ldg(norm + i * 8);
         }
       }
 #pragma unroll
@@ -128,9 +142,9 @@ __device__ inline void Scan(const RowFragments<T>& rows,
 #pragma unroll
         for (int t = 0; t < T; ++t) {
           float d[4];
-          ScoreTile(rows.hi[t], rows.lo[t], candidate[i], own_norm[i], d);
-          low[t][0] = fminf(low[t][0], fminf(d[0], d[1]));
-          low[t][1] = fminf(low[t][1], fminf(d[2], d[3]));
+          ScoreTile(candidates[i], own_norms[i], rows.hi[t], rows.lo[t], d);
+          low[t][0] = fminf(low[t][0], fminf(d[0], d[2]));
+          low[t][1] = fminf(low[t][1], fminf(d[1], d[3]));
         }
       }
     }
@@ -157,26 +171,27 @@ __device__ inline std::uint64_t LowerKey(std::uint64_t a, std::uint64_t b) {
   return a < b ? a : b;
 }
 
-// The lowest key of the `WIDTH` neighbouring lanes that share a row.
-template <int WIDTH>
+// The lowest key of the eight lanes that are STRIDE apart and share a row: 4 after a scan (they
+// have the row's candidates), 1 where eight neighbours have a row.
+template <int STRIDE>
 __device__ inline std::uint64_t LowestKey(std::uint64_t key) {
 #pragma unroll
-  for (int offset = 1; offset < WIDTH; offset *= 2) {
-    key = LowerKey(key, __shfl_xor_sync(0xffffffffU, key, offset, WIDTH));
+  for (int offset = STRIDE; offset < 8 * STRIDE; offset *= 2) {
+    key = LowerKey(key, __shfl_xor_sync(0xffffffffU, key, offset));
   }
   return key;
 }
 
-// What Key's index names after a scan: the chunk and the pair of columns (lane % 4).
+// What Key's index names after a scan: the chunk and which candidates of its tiles (lane / 4).
 __device__ inline std::uint32_t ChunkIndex(int chunk, int lane) {
-  return static_cast<std::uint32_t>(chunk) * 4U + static_cast<std::uint32_t>(lane % 4);
+  return static_cast<std::uint32_t>(chunk) * 8U + static_cast<std::uint32_t>(lane / 4);
 }
 
 // The n-th of the 2 CH candidates behind a chunk index.
 template <int CH>
 __device__ inline int CandidateOf(std::uint32_t chunk_index, int n) {
-  return (static_cast<int>(chunk_index / 4U) * CH + n / 2) * static_cast<int>(kTileCandidates) +
-         static_cast<int>(chunk_index % 4U) * 2 + n % 2;
+  return (static_cast<int>(chunk_index / 8U) * CH + n / 2) * static_cast<int>(kTileCandidates) +
+         static_cast<int>(chunk_index % 8U) + n % 2 * 8;
 }
 
 // norm - c . v, in one fixed order of f32 operations.

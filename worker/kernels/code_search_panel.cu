@@ -29,18 +29,18 @@ constexpr float kTargetBound = 16.0F;
 
 // The workspace: candidates of every codebook, then what each panel makes anew.
 struct Workspace {
-  uint2* tiles;    // [M, padded * 4]
+  uint4* tiles;    // [M, padded * 2]
   float* scales;   // [M, 2]: largest magnitude, power of two
   float* factors;  // [kPanelGroups, M]: the power of two of the panel's targets
-  float* norms;    // [kPanelGroups, M, padded]
+  float* norms;    // [kPanelGroups, M, padded * 2]
 };
 
 Workspace Carve(void* memory, const CodeShape& n) {
   const std::int64_t padded = PaddedToChunks(n.K);
   Workspace space{};
-  space.tiles = static_cast<uint2*>(memory);
-  space.norms = reinterpret_cast<float*>(space.tiles + n.M * padded * 4);
-  space.scales = space.norms + kPanelGroups * n.M * padded;
+  space.tiles = static_cast<uint4*>(memory);
+  space.norms = reinterpret_cast<float*>(space.tiles + n.M * padded * 2);
+  space.scales = space.norms + kPanelGroups * n.M * padded * 2;
   space.factors = space.scales + n.M * 2;
   return space;
 }
@@ -109,7 +109,8 @@ __global__ void PrepareNorms(Device a) {
     }
     norm *= factor * a.space.scales[m * 2 + 1];
   }
-  a.space.norms[static_cast<std::int64_t>(blockIdx.y) * a.padded + k] = norm;
+  float* place = a.space.norms + static_cast<std::int64_t>(blockIdx.y) * a.padded * 2 + NormPlace(k);
+  place[0] = place[1] = norm;
 }
 
 // Shared memory of one block of a cluster of C. Every block keeps the state of its own 32 rows and
@@ -209,25 +210,21 @@ __device__ void PublishTargets(float negated, unsigned rank, Shared<C>* s) {
 // This warp's share of the candidates for all rows of the cluster.
 template <int C, int CH>
 __device__ void ScanShare(const Device& a, int p, int m, unsigned rank, Shared<C>* s) {
-  constexpr int T = 2 * C;
+  constexpr int T = 4 * C;
   const int lane = static_cast<int>(threadIdx.x % 32);
   const int share = static_cast<int>(rank) * kWarps + static_cast<int>(threadIdx.x / 32);
   RowFragments<T> rows;
 #pragma unroll
   for (int t = 0; t < T; ++t) {
-#pragma unroll
-    for (int i = 0; i < 2; ++i) {
-      const std::uint32_t* row = s->targets[t * 16 + i * 8 + lane / 4];
-      rows.hi[t][i] = row[lane % 4];
-      rows.lo[t][i] = row[4 + lane % 4];
-    }
+    const std::uint32_t* row = s->targets[t * 8 + lane / 4];
+    rows.Set(t, row[lane % 4], row[4 + lane % 4]);
   }
   const int begin = a.chunks * share / (C * kWarps);
   const int end = a.chunks * (share + 1) / (C * kWarps);
   Lowest<T> lowest;
   scan::Scan<T, CH>(rows,
-                    a.space.tiles + static_cast<std::int64_t>(m) * a.padded * 4,
-                    a.space.norms + static_cast<std::int64_t>(p * a.M + m) * a.padded,
+                    a.space.tiles + static_cast<std::int64_t>(m) * a.padded * 2,
+                    a.space.norms + static_cast<std::int64_t>(p * a.M + m) * a.padded * 2,
                     begin,
                     end,
                     &lowest);
@@ -237,8 +234,8 @@ __device__ void ScanShare(const Device& a, int p, int m, unsigned rank, Shared<C
     for (int i = 0; i < 2; ++i) {
       const std::uint64_t key =
           LowestKey<4>(Key(lowest.score[t][i], scan::ChunkIndex(lowest.chunk[t][i], lane)));
-      const int row = t * 16 + i * 8 + lane / 4;
-      if (lane % 4 == 0) {
+      const int row = t * 8 + lane % 4 * 2 + i;
+      if (lane / 4 == 0) {
         Remote<C>(&s->keys[0][0], static_cast<unsigned>(row / kOwnRows))[share * kOwnRows +
                                                                          row % kOwnRows] = key;
       }
@@ -257,27 +254,27 @@ __device__ int BestCode(
   for (int q = e; q < C * kWarps; q += 8) {
     found = scan::LowerKey(found, s.keys[q][r]);
   }
-  found = LowestKey<8>(found);
+  found = LowestKey<1>(found);
   float v[8];
 #pragma unroll
   for (int f = 0; f < 8; ++f) {
     v[f] = __shfl_sync(0xffffffffU, scaled_target, f, 8);
   }
-  const float* norms = a.space.norms + static_cast<std::int64_t>(p * a.M + m) * a.padded;
+  const float* norms = a.space.norms + static_cast<std::int64_t>(p * a.M + m) * a.padded * 2;
   const auto* entries =
       reinterpret_cast<const float4*>(a.codebooks + static_cast<std::int64_t>(m) * a.K * 8);
   std::uint64_t best =
-      Key(scan::ExactScore(entries + code * 2, __ldg(norms + code), v), static_cast<std::uint32_t>(code));
+      Key(scan::ExactScore(entries + code * 2, __ldg(norms + NormPlace(code)), v), static_cast<std::uint32_t>(code));
 #pragma unroll
   for (int n = e; n < 2 * CH; n += 8) {
     const int k = scan::CandidateOf<CH>(static_cast<std::uint32_t>(found), n);
     if (k < a.K) {
       best = scan::LowerKey(best,
-                            Key(scan::ExactScore(entries + k * 2, __ldg(norms + k), v),
+                            Key(scan::ExactScore(entries + k * 2, __ldg(norms + NormPlace(k)), v),
                                 static_cast<std::uint32_t>(k)));
     }
   }
-  return static_cast<int>(LowestKey<8>(best) & 0xffffffffU);
+  return static_cast<int>(LowestKey<1>(best) & 0xffffffffU);
 }
 
 // One codebook at one group of the panel, for all rows of the cluster.
@@ -395,19 +392,11 @@ KernelStatus MakePlan(Plan* plan) {
 // cluster comes first; small ones would leave most of a wide cluster's warps without candidates.
 template <int CH>
 KernelStatus ChoosePlan(int rows, Plan* best) {
-  Plan plans[3];
-  KernelStatus made[3];
-  if constexpr (CH == 16) {
-    made[0] = MakePlan<4, CH>(&plans[0]);
-    made[1] = MakePlan<2, CH>(&plans[1]);
-    made[2] = MakePlan<1, CH>(&plans[2]);
-  } else {
-    made[0] = MakePlan<1, CH>(&plans[0]);
-    made[1] = MakePlan<2, CH>(&plans[1]);
-    made[2] = MakePlan<4, CH>(&plans[2]);
-  }
+  constexpr int kFirst = CH == 8 ? 2 : 1;
+  Plan plans[2];
+  const KernelStatus made[2] = {MakePlan<kFirst, CH>(&plans[0]), MakePlan<3 - kFirst, CH>(&plans[1])};
   int fewest = 0;
-  for (int i = 0; i < 3; ++i) {
+  for (int i = 0; i < 2; ++i) {
     const Plan& plan = plans[i];
     if (made[i] != KernelStatus::kOk || plan.at_once == 0) {
       continue;
@@ -437,7 +426,7 @@ KernelStatus PlanFor(int rows, std::int64_t chunk_tiles, Plan* plan) {
     return status;
   }
   if (known.device != device || known.rows != rows || known.chunk_tiles != chunk_tiles) {
-    status = chunk_tiles == 16 ? ChoosePlan<16>(rows, &known.plan) : ChoosePlan<4>(rows, &known.plan);
+    status = chunk_tiles == 8 ? ChoosePlan<8>(rows, &known.plan) : ChoosePlan<2>(rows, &known.plan);
     if (status != KernelStatus::kOk) {
       return status;
     }
@@ -453,7 +442,7 @@ KernelStatus PlanFor(int rows, std::int64_t chunk_tiles, Plan* plan) {
 
 std::int64_t CodeSearchWorkspaceBytes(const CodeShape& shape) {
   const std::int64_t padded = PaddedToChunks(shape.K);
-  return shape.M * padded * 32 + 4 * (kPanelGroups * shape.M * (padded + 1) + shape.M * 2) + 64;
+  return shape.M * padded * 32 + 4 * (kPanelGroups * shape.M * (padded * 2 + 1) + shape.M * 2) + 64;
 }
 
 KernelStatus CodeSearchPrepareCuda(const CodeShape& shape,
@@ -469,7 +458,7 @@ KernelStatus CodeSearchPrepareCuda(const CodeShape& shape,
     const KernelStatus status = PackCandidateTilesCuda(
         {.candidates = shape.K,
          .centroids = codebooks + m * shape.K * 8,
-         .tiles = reinterpret_cast<std::uint32_t*>(space.tiles + m * padded * 4),
+         .tiles = reinterpret_cast<std::uint32_t*>(space.tiles + m * padded * 2),
          .scale = space.scales + m * 2},
         stream);
     if (status != KernelStatus::kOk) {

@@ -14,8 +14,8 @@ using scan::RowFragments;
 using scan::Split;
 
 constexpr int kWarps = 8;
-constexpr int kRowTiles = 8;  // Tiles of 16 points a warp.
-constexpr int kPointsPerBlock = kWarps * kRowTiles * 16;
+constexpr int kRowTiles = 8;  // Tiles of 8 points a warp.
+constexpr int kPointsPerBlock = kWarps * kRowTiles * 8;
 
 struct Workspace {
   std::uint32_t* tiles;
@@ -27,7 +27,7 @@ struct Workspace {
 Workspace Carve(void* memory, std::int64_t padded) {
   auto* tiles = static_cast<std::uint32_t*>(memory);
   auto* norms = reinterpret_cast<float*>(tiles + padded * 8);
-  return {tiles, norms, norms + padded, norms + padded + 2};
+  return {tiles, norms, norms + padded * 2, norms + padded * 2 + 2};
 }
 
 // Points are scaled to below this, so that half an ulp of a half is small beside every one of them.
@@ -48,7 +48,8 @@ __global__ void HalfSquares(int centroids,
     square = fmaf(c[k * 8 + d], c[k * 8 + d], square);
   }
   const float scale = centroid_scale[1] * PowerOfTwoFor(point_scale[0], kPointTarget);
-  norms[k] = k < centroids ? 0.5F * square * scale : kPaddingScore;
+  const float norm = k < centroids ? 0.5F * square * scale : kPaddingScore;
+  norms[NormPlace(k)] = norms[NormPlace(k) + 1] = norm;
 }
 
 struct AssignArgs {
@@ -56,7 +57,7 @@ struct AssignArgs {
   int chunks;
   const float* x;
   const float* c;
-  const uint2* tiles;
+  const uint4* tiles;
   const float* norms;
   const float* centroid_scale;
   const float* point_scale;
@@ -70,28 +71,24 @@ __device__ RowFragments<kRowTiles> LoadPoints(const AssignArgs& args,
   const int lane = static_cast<int>(threadIdx.x % 32);
 #pragma unroll
   for (int t = 0; t < kRowTiles; ++t) {
-#pragma unroll
-    for (int i = 0; i < 2; ++i) {
-      const std::int64_t point = first + t * 16 + i * 8 + lane / 4;
-      float2 value = {0.0F, 0.0F};
-      if (point < args.points) {
-        value = *reinterpret_cast<const float2*>(args.x + point * 8 + lane % 4 * 2);
-      }
-      const Split a = scan::SplitHalf(-value.x * scale);
-      const Split b = scan::SplitHalf(-value.y * scale);
-      rows.hi[t][i] = scan::PackHalves(a.hi, b.hi);
-      rows.lo[t][i] = scan::PackHalves(a.lo, b.lo);
+    const std::int64_t point = first + t * 8 + lane / 4;
+    float2 value = {0.0F, 0.0F};
+    if (point < args.points) {
+      value = *reinterpret_cast<const float2*>(args.x + point * 8 + lane % 4 * 2);
     }
+    const Split a = scan::SplitHalf(-value.x * scale);
+    const Split b = scan::SplitHalf(-value.y * scale);
+    rows.Set(t, scan::PackHalves(a.hi, b.hi), scan::PackHalves(a.lo, b.lo));
   }
   return rows;
 }
 
-// A warp takes 128 points through all candidates, then scores each point's best chunk exactly.
+// A warp takes 64 points through all candidates, then scores each point's best chunk exactly.
 template <int CH>
 __global__ void __launch_bounds__(kWarps * 32) Assign(AssignArgs args) {
   const int lane = static_cast<int>(threadIdx.x % 32);
   const std::int64_t first = static_cast<std::int64_t>(blockIdx.x) * kPointsPerBlock +
-                             static_cast<std::int64_t>(threadIdx.x / 32) * kRowTiles * 16;
+                             static_cast<std::int64_t>(threadIdx.x / 32) * kRowTiles * 8;
   if (first >= args.points) {
     return;
   }
@@ -106,7 +103,7 @@ __global__ void __launch_bounds__(kWarps * 32) Assign(AssignArgs args) {
     for (int i = 0; i < 2; ++i) {
       const auto found = static_cast<std::uint32_t>(
           LowestKey<4>(Key(lowest.score[t][i], scan::ChunkIndex(lowest.chunk[t][i], lane))));
-      const std::int64_t point = first + t * 16 + i * 8 + lane / 4;
+      const std::int64_t point = first + t * 8 + lane % 4 * 2 + i;
       float v[8] = {};
       if (point < args.points) {
 #pragma unroll
@@ -116,9 +113,9 @@ __global__ void __launch_bounds__(kWarps * 32) Assign(AssignArgs args) {
       }
       std::uint64_t best = ~std::uint64_t{0};
 #pragma unroll
-      for (int n = lane % 4; n < 2 * CH; n += 4) {
+      for (int n = lane / 4; n < 2 * CH; n += 8) {
         const int k = scan::CandidateOf<CH>(found, n);
-        const float norm = __ldg(args.norms + k);
+        const float norm = __ldg(args.norms + NormPlace(k));
         if (norm < kPaddingScore) {
           const float score =
               scan::ExactScore(reinterpret_cast<const float4*>(args.c) + k * 2, norm, v);
@@ -126,7 +123,7 @@ __global__ void __launch_bounds__(kWarps * 32) Assign(AssignArgs args) {
         }
       }
       best = LowestKey<4>(best);
-      if (lane % 4 == 0 && point < args.points) {
+      if (lane / 4 == 0 && point < args.points) {
         // No candidate compares below a NaN; such a point takes the first, and its loss tells.
         args.assignment[point] =
             best == ~std::uint64_t{0} ? 0 : static_cast<std::int32_t>(best & 0xffffffffU);
@@ -138,7 +135,7 @@ __global__ void __launch_bounds__(kWarps * 32) Assign(AssignArgs args) {
 }  // namespace
 
 std::int64_t NearestCentroidWorkspaceBytes(std::int64_t centroids) {
-  return PaddedToChunks(centroids) * 36 + 64;
+  return PaddedToChunks(centroids) * 40 + 64;
 }
 
 KernelStatus NearestCentroidCuda(const NearestCentroidArgs& args,
@@ -175,16 +172,16 @@ KernelStatus NearestCentroidCuda(const NearestCentroidArgs& args,
                           static_cast<int>(padded / (chunk_tiles * kTileCandidates)),
                           args.x,
                           args.c,
-                          reinterpret_cast<const uint2*>(space.tiles),
+                          reinterpret_cast<const uint4*>(space.tiles),
                           space.norms,
                           space.centroid_scale,
                           space.point_scale,
                           args.assignment};
   const unsigned blocks = Blocks(args.points, kPointsPerBlock);
-  if (chunk_tiles == 16) {
-    Assign<16><<<blocks, kWarps * 32, 0, stream>>>(assign);
+  if (chunk_tiles == 8) {
+    Assign<8><<<blocks, kWarps * 32, 0, stream>>>(assign);
   } else {
-    Assign<4><<<blocks, kWarps * 32, 0, stream>>>(assign);
+    Assign<2><<<blocks, kWarps * 32, 0, stream>>>(assign);
   }
   return LaunchStatus();
 }

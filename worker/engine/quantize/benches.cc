@@ -14,6 +14,7 @@
 
 #include "worker/engine/error.h"
 #include "worker/engine/numerics.h"
+#include "worker/engine/quantize/linear_file.h"
 #include "worker/engine/quantize/linear_methods.h"
 #include "worker/engine/quantize/method_options.h"
 
@@ -24,6 +25,7 @@ struct BenchFlags {
   // The linears of a 7B Llama model: attention; gate and up; down.
   std::vector<std::string> shapes = {"4096x4096", "11008x4096", "4096x11008"};
   std::vector<std::string> configs = {"1x15", "2x8", "2x12", "2x15", "4x15"};
+  std::vector<std::string> inputs;  // Instead of shapes.
   int seeds = 3;
   std::int64_t samples = 16384;
   std::string method = "{}";
@@ -66,11 +68,22 @@ double Median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
+// A shape, or a file with a linear.
+LinearTensors Problem(const BenchFlags& flags,
+                      const std::string& linear,
+                      std::uint64_t seed,
+                      at::Device device) {
+  if (!flags.inputs.empty()) {
+    return ReadLinearFile(linear, device);
+  }
+  const auto [out_features, in_features] = Pair(linear, "--shapes");
+  return Synthetic(out_features, in_features, flags.samples, seed, device);
+}
+
 void Measure(const BenchFlags& flags,
              const std::string& shape,
              const std::string& config,
              const VerbContext& context) {
-  const auto [out_features, in_features] = Pair(shape, "--shapes");
   const auto [codebooks, bits] = Pair(config, "--configs");
   nlohmann::json members = {{"codebooks", codebooks}, {"codebook_bits", bits}};
   members.update(nlohmann::json::parse(flags.method));
@@ -81,7 +94,7 @@ void Measure(const BenchFlags& flags,
   LinearQuantizeOptions short_run = options;
   short_run.epochs_max = 1;
   short_run.kmeans_iterations = 1;
-  method.run(Synthetic(out_features, in_features, flags.samples, 0, device),
+  method.run(Problem(flags, shape, 0, device),
              short_run,
              {},
              shape,
@@ -89,8 +102,7 @@ void Measure(const BenchFlags& flags,
   std::vector<double> seconds, losses, start, update, search, epochs, rates;
   for (int seed = 0; seed < flags.seeds; ++seed) {
     const auto key = static_cast<std::uint64_t>(seed);
-    const LinearTensors tensors =
-        Synthetic(out_features, in_features, flags.samples, key, device);
+    const LinearTensors tensors = Problem(flags, shape, key, device);
     const LinearResult result =
         method.run(tensors, options, {.seed = key, .layer = 0, .linear = 0}, shape, context.threads);
     const kernels::CodeShape& n = result.shape;
@@ -125,6 +137,8 @@ DirectVerb ConfigureQuantize(CLI::App& app) {
   app.add_option("--shapes", flags->shapes, "Linears, out x in")
       ->delimiter(',')
       ->capture_default_str();
+  app.add_option("--input", flags->inputs, "Files as quantize-linear takes, instead of shapes")
+      ->delimiter(',');
   app.add_option("--configs", flags->configs, "Codebooks x bits a code")
       ->delimiter(',')
       ->capture_default_str();
@@ -141,7 +155,7 @@ DirectVerb ConfigureQuantize(CLI::App& app) {
     std::puts(
         "| linear | codes | seconds, median | range | relative loss | epochs | k-means s | updates s "
         "| searches s | candidates/s | by |\n|---|---|---|---|---|---|---|---|---|---|---|");
-    for (const std::string& shape : flags->shapes) {
+    for (const std::string& shape : flags->inputs.empty() ? flags->shapes : flags->inputs) {
       for (const std::string& config : flags->configs) {
         Measure(*flags, shape, config, context);
       }

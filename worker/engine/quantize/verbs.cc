@@ -4,12 +4,9 @@
 #include <cstdio>
 #include <memory>
 
-#include <ATen/ATen.h>
-
-#include "worker/engine/checkpoint/safetensors.h"
 #include "worker/engine/error.h"
 #include "worker/engine/numerics.h"
-#include "worker/engine/quantize/linear_methods.h"
+#include "worker/engine/quantize/linear_file.h"
 #include "worker/engine/quantize/method_options.h"
 
 namespace bitsweep::engine {
@@ -93,34 +90,15 @@ StageVerb ConfigureQuantize(CLI::App& app) {
   };
 }
 
-at::Tensor ReadMatrix(const SafetensorsFile& file, const std::string& name) {
-  const at::Tensor tensor = file.Get(name);
-  if (tensor.dim() != 2 || !at::isFloatingType(tensor.scalar_type())) {
-    ThrowBadInput(file.path() + ": \"" + name + "\" must be a matrix of floats");
-  }
-  return tensor.to(at::kFloat).contiguous();
-}
-
 void RunLinear(const std::string& input,
                const LinearQuantizeOptions& options,
                std::uint64_t seed,
                const VerbContext& context) {
   const at::Device device = DeviceOf(context.numerics);
-  const auto file = SafetensorsFile::Open(input);
-  const at::Tensor weight = ReadMatrix(*file, "weight");
-  const at::Tensor xtx = ReadMatrix(*file, "xtx");
-  if (xtx.size(0) != weight.size(1) || xtx.size(1) != weight.size(1)) {
-    ThrowBadInput(input + ": \"xtx\" is [" + std::to_string(xtx.size(0)) + ", " +
-                  std::to_string(xtx.size(1)) + "], want [" + std::to_string(weight.size(1)) +
-                  ", " + std::to_string(weight.size(1)) + "] as \"weight\" has " +
-                  std::to_string(weight.size(1)) + " columns");
-  }
+  const LinearTensors tensors = ReadLinearFile(input, device);
   const LinearMethod& method = ChooseLinearMethod(device, options);
-  const LinearResult result = method.run({.weight = weight.to(device), .xtx = xtx.to(device)},
-                                         options,
-                                         {.seed = seed, .layer = 0, .linear = 0},
-                                         input,
-                                         context.threads);
+  const LinearResult result = method.run(
+      tensors, options, {.seed = seed, .layer = 0, .linear = 0}, input, context.threads);
   const nlohmann::json line = {{"relative_loss", result.relative_loss()},
                                {"seconds", result.seconds},
                                {"loss", result.loss},
