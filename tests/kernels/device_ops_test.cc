@@ -158,7 +158,7 @@ TEST_F(DeviceOpsTest, NearestCentroidIsNearestWithinF32Rounding) {
   }
 }
 
-TEST_F(DeviceOpsTest, NearestCentroidTakesTheLowestOfEqualCentroids) {
+TEST_F(DeviceOpsTest, NearestCentroidNamesARealCentroidBesideDuplicatesAndPadding) {
   const auto x = Normals(64 * 8, 7);
   auto c = Normals(300 * 8, 8);
   std::copy_n(c.begin(), 100 * 8, c.begin() + 200 * 8);
