@@ -6,8 +6,10 @@
 #include "worker/engine/generate/stages.h"
 #include "worker/engine/generate/verbs.h"
 #include "worker/engine/model/verbs.h"
+#include "worker/engine/quantize/benches.h"
 #include "worker/engine/quantize/stages.h"
 #include "worker/engine/quantize/verbs.h"
+#include "worker/engine/run/bench_verb.h"
 #include "worker/engine/run/command_line.h"
 
 int main(int argc, char** argv) {
@@ -25,5 +27,8 @@ int main(int argc, char** argv) {
   RegisterQuantizeVerbs(verbs);
   RegisterModelVerbs(verbs);
   RegisterGenerateVerbs(verbs);
+  BenchRegistry benches;
+  RegisterQuantizeBenches(benches);
+  RegisterBenchVerb(verbs, benches);
   return RunCommandLine(argc, argv, verbs, stages);
 }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "worker/kernels/dequantize.h"
+#include "worker/kernels/device.h"
 #include "worker/kernels/status.h"
 
 namespace bitsweep::kernels {
@@ -46,5 +47,26 @@ struct CodebookGradientArgs {
 KernelStatus CodebookGradient(const CodebookGradientArgs& args);
 /// codes as given to Build. Sums in double.
 KernelStatus CodebookGradientRef(const CodebookGradientArgs& args, const std::int32_t* codes);
+
+/// CodeIndex in device memory: the same lists in the same order.
+struct DeviceCodeIndex {
+  CodeShape shape;
+  std::int32_t* begins = nullptr;     // [M, K+1]
+  std::int32_t* positions = nullptr;  // [M, O*I]
+};
+/// codes [O, I, M]. `workspace` is device memory of CodeIndexWorkspaceBytes(shape).
+KernelStatus BuildCodeIndexCuda(const DeviceCodeIndex& index,
+                                const std::int32_t* codes,
+                                void* workspace,
+                                DeviceStream stream);
+std::int64_t CodeIndexWorkspaceBytes(const CodeShape& shape);
+
+/// CodebookGradient on a device, for g = 8. x [O, I*8] is multiplied by row_scales[o] where those
+/// are given. The same bits every time.
+KernelStatus CodebookGradientCuda(const DeviceCodeIndex& index,
+                                  const float* x,
+                                  const float* row_scales,
+                                  float* out,
+                                  DeviceStream stream);
 
 }  // namespace bitsweep::kernels

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "worker/kernels/device.h"
 #include "worker/kernels/status.h"
 
 namespace bitsweep::kernels {
@@ -27,5 +28,8 @@ struct DequantizeArgs {
 /// Tolerance: none, both sum codebooks in the same order (bit-equal).
 KernelStatus Dequantize(const DequantizeArgs& args);
 KernelStatus DequantizeRef(const DequantizeArgs& args);
+/// On a device, any g; `threads` is ignored. `minuend` [O, I*g] may be null: otherwise
+/// out = minuend - W^, and may be `out` itself.
+KernelStatus DequantizeCuda(const DequantizeArgs& args, const float* minuend, DeviceStream stream);
 
 }  // namespace bitsweep::kernels

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 
+#include "worker/kernels/device.h"
 #include "worker/kernels/status.h"
 
 namespace bitsweep::kernels {
@@ -23,5 +24,12 @@ struct NearestCentroidArgs {
 /// max |c|^2).
 KernelStatus NearestCentroid(const NearestCentroidArgs& args);
 KernelStatus NearestCentroidRef(const NearestCentroidArgs& args);
+
+/// On a device, for group 8 (kBadShape otherwise). `workspace` is device memory that a later call on
+/// the same stream may use again. x and c are 16-byte aligned; `threads` is ignored.
+KernelStatus NearestCentroidCuda(const NearestCentroidArgs& args,
+                                 void* workspace,
+                                 DeviceStream stream);
+std::int64_t NearestCentroidWorkspaceBytes(std::int64_t centroids);
 
 }  // namespace bitsweep::kernels

@@ -6,7 +6,8 @@ namespace bitsweep::kernels {
 
 enum class KernelStatus {
   kOk,
-  kBadShape,  // A size is not positive, or sizes contradict each other; nothing was written.
+  kBadShape,     // A size is not positive, or sizes contradict each other; nothing was written.
+  kDeviceError,  // The device refused a launch; LastDeviceError() (device.h) says why.
 };
 
 }  // namespace bitsweep::kernels

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
 
 #include "worker/engine/quantize/tasks.h"
 
@@ -32,7 +33,7 @@ at::Tensor BlockPass::Run(const at::Tensor& x,
     std::vector<ChunkProducts> products(
         static_cast<std::size_t>((wave_end - first + chunk - 1) / chunk));
     RunTasks(static_cast<std::int64_t>(products.size()), workers, [&](std::int64_t index) {
-      const at::NoGradGuard no_grad;
+      const c10::NoGradGuard no_grad;
       const std::int64_t begin = first + index * chunk;
       const std::int64_t end = std::min(wave_end, begin + chunk);
       for (std::int64_t at = begin; at < end; at += batch) {

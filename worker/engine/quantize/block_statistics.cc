@@ -24,6 +24,30 @@ std::size_t TapOf(const std::string& linear) {
   throw EngineError(FailureClass::kBug, "no inputs are tapped for a linear named " + linear);
 }
 
+// tf32 keeps 10 fraction bits: all that f16 and bf16 have, so that their products lose nothing and
+// run at several times the f32 rate. The setting is the process's; GPU work has one caller.
+class ExactTf32 {
+ public:
+  explicit ExactTf32(const at::Tensor& input)
+      : applies_(input.is_cuda() && input.scalar_type() != at::kFloat),
+        before_(at::globalContext().allowTF32CuBLAS()) {
+    if (applies_) {
+      at::globalContext().setAllowTF32CuBLAS(true);
+    }
+  }
+  ~ExactTf32() {
+    if (applies_) {
+      at::globalContext().setAllowTF32CuBLAS(before_);
+    }
+  }
+  ExactTf32(const ExactTf32&) = delete;
+  ExactTf32& operator=(const ExactTf32&) = delete;
+
+ private:
+  const bool applies_;
+  const bool before_;
+};
+
 }  // namespace
 
 void ChunkProducts::Add(const BlockTaps& taps) {
@@ -38,6 +62,7 @@ void ChunkProducts::Add(const BlockTaps& taps) {
   tokens_ += tokens;
   for (std::size_t tap = 0; tap < kTapCount; ++tap) {
     const at::Tensor x = inputs[tap]->reshape({tokens, -1}).to(at::kFloat);
+    const ExactTf32 exact(*inputs[tap]);
     at::Tensor& product = products_[tap];
     if (product.defined()) {
       product.addmm_(x.t(), x);
@@ -67,7 +92,7 @@ at::Tensor BlockStatistics::Xtx(const std::string& linear) {
   if (!means_[tap].defined()) {
     // The two triangles of a product may differ in the last bit; the search counts on symmetry.
     const at::Tensor mean = (sums_[tap] + sums_[tap].t()) / (2.0 * static_cast<double>(tokens_));
-    means_[tap] = mean.to(at::kFloat).cpu().contiguous();
+    means_[tap] = mean.to(at::kFloat).contiguous();
   }
   return means_[tap];
 }

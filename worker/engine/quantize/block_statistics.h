@@ -1,7 +1,8 @@
 // H = X^T X / n for the inputs of a block's linears: what the layer objective <dW H, dW> needs of
 // the calibration data (arXiv 2401.06118, section 3.1). Numbers: products and sums inside a chunk
 // of at most kChunkTokensMax tokens are f32, sums over chunks f64; tests hold the result against
-// f64 throughout. Thread rule: distinct objects are independent; BlockStatistics has one owner,
+// f64 throughout. On a GPU half-precision inputs are multiplied by tf32 matrix instructions, which
+// hold them and their products exactly. Thread rule: distinct objects are independent; BlockStatistics has one owner,
 // which adds chunks in their order, so that H does not depend on who computed which chunk.
 #pragma once
 
@@ -38,7 +39,7 @@ class BlockStatistics {
  public:
   void Add(const ChunkProducts& chunk);
   std::int64_t tokens() const { return tokens_; }
-  /// H of one of ModelConfig::LinearNames(): [in, in] f32 on the CPU, exactly symmetric; q, k, v
+  /// H of one of ModelConfig::LinearNames(): [in, in] f32 on the taps' device, exactly symmetric; q, k, v
   /// share one tensor, gate and up another. Throws kBug when nothing was added.
   at::Tensor Xtx(const std::string& linear);
 

@@ -1,13 +1,12 @@
 #include "worker/engine/quantize/linear_quantizer.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
-#include <limits>
 
 #include "worker/engine/error.h"
 #include "worker/engine/keyed_random.h"
 #include "worker/engine/quantize/codebook_update.h"
+#include "worker/engine/quantize/epoch_control.h"
 #include "worker/engine/quantize/f16.h"
 #include "worker/engine/quantize/kmeans.h"
 #include "worker/engine/quantize/linear_state.h"
@@ -15,33 +14,6 @@
 
 namespace bitsweep::engine {
 namespace {
-
-// Added to a row's norm so that an all-zero row can be divided by it (the reference's constant).
-constexpr double kNormFloor = 1e-9;
-
-// What a stream of random numbers of one linear is for; the values are part of the `quantize`
-// semantics.
-enum Purpose : std::uint64_t {
-  kKmeans = 1,
-  kSearch = 2
-};
-
-kernels::CodeShape Shape(const LinearProblem& problem,
-                         const LinearQuantizeOptions& options,
-                         const std::string& name) {
-  CheckOptions(options);
-  if (problem.out_features <= 0 || problem.in_features <= 0 ||
-      problem.in_features % options.group_size != 0) {
-    ThrowBadInput(name + ": in_features " + std::to_string(problem.in_features) +
-                  " is not a positive multiple of group_size " +
-                  std::to_string(options.group_size));
-  }
-  return {.O = problem.out_features,
-          .I = problem.in_features / options.group_size,
-          .M = options.codebooks,
-          .K = std::int64_t{1} << options.codebook_bits,
-          .g = options.group_size};
-}
 
 // s_o = ||W_o||, then residual k-means on the rows divided by it.
 void Initialise(LinearState& state, const LinearQuantizeOptions& options, const LinearKey& key) {
@@ -59,7 +31,7 @@ void Initialise(LinearState& state, const LinearQuantizeOptions& options, const 
       normalised[static_cast<std::size_t>(o * width + i)] = row[i] / scale;
     }
   }
-  KeyedRandom random({key.seed, key.layer, key.linear, kKmeans});
+  KeyedRandom random({key.seed, key.layer, key.linear, kRandomOfKmeans});
   KmeansStart start = ResidualKmeans(
       state.shape, normalised.data(), options.kmeans_iterations, random, state.threads);
   state.codes = std::move(start.codes);
@@ -70,7 +42,8 @@ void Search(LinearState& state,
             const LinearQuantizeOptions& options,
             const LinearKey& key,
             int epoch) {
-  KeyedRandom random({key.seed, key.layer, key.linear, kSearch, static_cast<std::uint64_t>(epoch)});
+  KeyedRandom random(
+      {key.seed, key.layer, key.linear, kRandomOfSearch, static_cast<std::uint64_t>(epoch)});
   for (int sweep = 0; sweep < options.sweeps; ++sweep) {
     const std::vector<std::int32_t> groups = random.Permutation(state.shape.I);
     std::vector<std::int32_t> codebooks;
@@ -91,51 +64,28 @@ void Search(LinearState& state,
   }
 }
 
-[[noreturn]] void ThrowDiverged(const std::string& name,
-                                std::size_t epoch,
-                                double loss,
-                                const std::string& limit) {
-  throw EngineError(FailureClass::kDiverged,
-                    name + ": epoch " + std::to_string(epoch) + ": loss " + std::to_string(loss) +
-                        ", allowed: " + limit);
-}
-
-// Updates and searches until an epoch gains less than the tolerance. Returns with the state right
-// after a search.
-int RunEpochs(LinearState& state,
-              const LinearQuantizeOptions& options,
-              const LinearKey& key,
-              const std::string& name,
-              std::vector<double>* losses) {
+// Updates and searches until an epoch gains less than the tolerance. Leaves the state right after a
+// search.
+void RunEpochs(LinearState& state,
+               const LinearQuantizeOptions& options,
+               const LinearKey& key,
+               EpochControl& control,
+               LinearResult* result) {
   AdamUpdate adam(state, options.adam_learning_rate);
-  double lowest = std::numeric_limits<double>::infinity();
-  for (int epoch = 0;; ++epoch) {
+  for (;;) {
     state.Refresh();
-    const double loss = state.Loss();
-    losses->push_back(loss);
-    if (!std::isfinite(loss)) {
-      ThrowDiverged(name, losses->size() - 1, loss, "a finite number");
+    if (!control.Begin(state.Loss())) {
+      return;
     }
-    // Twice the start: searches and updates lower the loss, and a start near zero may grow by
-    // rounding alone.
-    if (loss > 2.0 * losses->front() && loss > 1e-6 * state.reference) {
-      ThrowDiverged(name,
-                    losses->size() - 1,
-                    loss,
-                    "at most twice the start's " + std::to_string(losses->front()));
-    }
-    const bool stalled = epoch > 0 && loss > (1.0 - options.relative_mse_tolerance) * lowest;
-    if (stalled || epoch == options.epochs_max ||
-        loss <= options.relative_loss_floor * state.reference) {
-      return epoch;
-    }
-    lowest = std::min(lowest, loss);
+    PhaseClock clock;
     if (options.codebook_update == CodebookUpdate::kAdam) {
       adam.Run(state, options.adam_steps);
     } else {
       LeastSquaresUpdate(state, options.least_squares_steps);
     }
-    Search(state, options, key, epoch);
+    clock.AddTo(&result->seconds_update);
+    Search(state, options, key, control.epoch());
+    clock.AddTo(&result->seconds_search);
   }
 }
 
@@ -167,30 +117,28 @@ LinearResult QuantizeLinear(const LinearProblem& problem,
                             const LinearKey& key,
                             const std::string& name,
                             int threads) {
-  const auto start = std::chrono::steady_clock::now();
-  LinearState state(problem, Shape(problem, options, name), threads);
-  if (!std::isfinite(state.reference)) {
-    ThrowDiverged(name,
-                  0,
-                  state.reference,
-                  "a finite <W H, W>: the weights or the inputs hold NaN or infinity");
-  }
-  Initialise(state, options, key);
+  PhaseClock whole;
   LinearResult result;
-  result.epochs = RunEpochs(state, options, key, name, &result.epoch_losses);
+  LinearState state(problem,
+                    ShapeOf(problem.out_features, problem.in_features, options, name),
+                    threads);
+  EpochControl control(options, name, state.reference);
+  PhaseClock clock;
+  Initialise(state, options, key);
+  clock.AddTo(&result.seconds_start);
+  RunEpochs(state, options, key, control, &result);
   RoundToF16(&state.codebooks);
   RoundToF16(&state.scales);
   state.Refresh();
   result.shape = state.shape;
-  result.loss = state.Loss();
-  if (!std::isfinite(result.loss)) {
-    ThrowDiverged(name, result.epoch_losses.size(), result.loss, "values that fit f16");
-  }
+  result.loss = control.Final(state.Loss());
+  result.epochs = control.epoch();
+  result.epoch_losses = control.losses();
   result.reference = state.reference;
   result.codes = std::move(state.codes);
   result.codebooks = std::move(state.codebooks);
   result.scales = std::move(state.scales);
-  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  whole.AddTo(&result.seconds);
   return result;
 }
 

@@ -65,7 +65,10 @@ struct LinearResult {
   double loss = 0.0;                // <dW H, dW> / O of exactly these values
   double reference = 0.0;           // <W H, W> / O
   int epochs = 0;
-  double seconds = 0.0;
+  double seconds = 0.0;         // Of the whole call, and its parts:
+  double seconds_start = 0.0;   // k-means
+  double seconds_update = 0.0;  // Codebooks and scales
+  double seconds_search = 0.0;  // Codes
   std::vector<double>
       epoch_losses;  // At each epoch's start; the last is the loss before rounding to f16.
   double relative_loss() const { return reference > 0.0 ? loss / reference : 0.0; }

@@ -12,6 +12,7 @@
 #include "worker/engine/error.h"
 #include "worker/engine/quantize/block_pass.h"
 #include "worker/engine/quantize/block_statistics.h"
+#include "worker/engine/quantize/linear_methods.h"
 #include "worker/engine/quantize/method_options.h"
 #include "worker/engine/quantize/report.h"
 #include "worker/engine/quantize/tasks.h"
@@ -99,10 +100,12 @@ class ModelQuantizer {
                 {.codebooks = options.linear.codebooks,
                  .codebook_bits = options.linear.codebook_bits,
                  .group_size = options.linear.group_size}),
+        method_(ChooseLinearMethod(options.device, options.linear)),
         journal_(output_dir, Identity()) {}
 
   nlohmann::json Run() {
     const auto start = Clock::now();
+    events_.Log("info", std::string("linears are quantized by: ") + method_.name);
     Embed();
     const std::int64_t resumed = CountResumable();
     journal_.Truncate(resumed);
@@ -206,12 +209,14 @@ class ModelQuantizer {
                  BlockStatistics& statistics,
                  std::vector<LinearReport>* reports) {
     const std::vector<std::string>& names = ModelConfig::LinearNames();
+    // What a CPU's method takes is brought there once, though several linears share an H.
+    const at::Device device = method_.on_cpu ? at::Device(at::kCPU) : options_.device;
     std::vector<at::Tensor> values;
     std::vector<at::Tensor> xtx;
     std::vector<std::size_t> order;
     for (std::size_t i = 0; i < names.size(); ++i) {
-      values.push_back(weights.Linear(names[i]).to(at::kCPU, at::kFloat).contiguous());
-      xtx.push_back(statistics.Xtx(names[i]));
+      values.push_back(weights.Linear(names[i]).to(device, at::kFloat).contiguous());
+      xtx.push_back(statistics.Xtx(names[i]).to(device));
       order.push_back(i);
     }
     const auto cost = [&](std::size_t i) { return values[i].numel() * values[i].size(1); };
@@ -219,17 +224,13 @@ class ModelQuantizer {
       return cost(a) > cost(b);
     });
     std::vector<LinearResult> results(names.size());
-    const bool side_by_side = options_.threads <= kSideBySideThreadsMax;
+    const bool side_by_side = method_.on_cpu && options_.threads <= kSideBySideThreadsMax;
     const auto one = [&](std::size_t i) {
-      const LinearProblem problem{.out_features = values[i].size(0),
-                                  .in_features = values[i].size(1),
-                                  .weight = values[i].data_ptr<float>(),
-                                  .xtx = xtx[i].data_ptr<float>()};
-      results[i] = QuantizeLinear(problem,
-                                  options_.linear,
-                                  {options_.seed, static_cast<std::uint64_t>(layer), i},
-                                  LinearName(layer, i),
-                                  side_by_side ? 1 : options_.threads);
+      results[i] = method_.run({.weight = values[i], .xtx = xtx[i]},
+                               options_.linear,
+                               {options_.seed, static_cast<std::uint64_t>(layer), i},
+                               LinearName(layer, i),
+                               side_by_side ? 1 : options_.threads);
       LinearDone();
     };
     if (side_by_side) {
@@ -310,6 +311,7 @@ class ModelQuantizer {
   const CalibrationSet& calibration_;
   Events& events_;
   CheckpointWriter writer_;
+  const LinearMethod& method_;
   QuantizeJournal journal_;
   RopeTable rope_;
   at::Tensor train_;       // X [sequences, T, h]

@@ -4,11 +4,9 @@
 #include <cstdio>
 #include <memory>
 
-#include <ATen/ATen.h>
-
-#include "worker/engine/checkpoint/safetensors.h"
 #include "worker/engine/error.h"
-#include "worker/engine/quantize/linear_quantizer.h"
+#include "worker/engine/numerics.h"
+#include "worker/engine/quantize/linear_file.h"
 #include "worker/engine/quantize/method_options.h"
 
 namespace bitsweep::engine {
@@ -92,38 +90,21 @@ StageVerb ConfigureQuantize(CLI::App& app) {
   };
 }
 
-at::Tensor ReadMatrix(const SafetensorsFile& file, const std::string& name) {
-  const at::Tensor tensor = file.Get(name);
-  if (tensor.dim() != 2 || !at::isFloatingType(tensor.scalar_type())) {
-    ThrowBadInput(file.path() + ": \"" + name + "\" must be a matrix of floats");
-  }
-  return tensor.to(at::kFloat).contiguous();
-}
-
 void RunLinear(const std::string& input,
                const LinearQuantizeOptions& options,
                std::uint64_t seed,
-               int threads) {
-  const auto file = SafetensorsFile::Open(input);
-  const at::Tensor weight = ReadMatrix(*file, "weight");
-  const at::Tensor xtx = ReadMatrix(*file, "xtx");
-  if (xtx.size(0) != weight.size(1) || xtx.size(1) != weight.size(1)) {
-    ThrowBadInput(input + ": \"xtx\" is [" + std::to_string(xtx.size(0)) + ", " +
-                  std::to_string(xtx.size(1)) + "], want [" + std::to_string(weight.size(1)) +
-                  ", " + std::to_string(weight.size(1)) + "] as \"weight\" has " +
-                  std::to_string(weight.size(1)) + " columns");
-  }
-  const LinearProblem problem{.out_features = weight.size(0),
-                              .in_features = weight.size(1),
-                              .weight = weight.data_ptr<float>(),
-                              .xtx = xtx.data_ptr<float>()};
-  const LinearResult result =
-      QuantizeLinear(problem, options, {.seed = seed, .layer = 0, .linear = 0}, input, threads);
+               const VerbContext& context) {
+  const at::Device device = DeviceOf(context.numerics);
+  const LinearTensors tensors = ReadLinearFile(input, device);
+  const LinearMethod& method = ChooseLinearMethod(device, options);
+  const LinearResult result = method.run(
+      tensors, options, {.seed = seed, .layer = 0, .linear = 0}, input, context.threads);
   const nlohmann::json line = {{"relative_loss", result.relative_loss()},
                                {"seconds", result.seconds},
                                {"loss", result.loss},
                                {"reference", result.reference},
-                               {"epochs", result.epochs}};
+                               {"epochs", result.epochs},
+                               {"method", method.name}};
   std::printf("%s\n", line.dump().c_str());
 }
 
@@ -139,7 +120,7 @@ DirectVerb ConfigureLinear(CLI::App& app) {
   flags->method.Add(app);
   app.add_option("--seed", flags->seed)->capture_default_str();
   return [flags](const VerbContext& context) {
-    RunLinear(flags->input, flags->method.Options(), flags->seed, context.threads);
+    RunLinear(flags->input, flags->method.Options(), flags->seed, context);
   };
 }
 
