@@ -130,12 +130,12 @@ DirectVerb ConfigureConvert(CLI::App& app) {
   app.add_option("in", flags->in, "An AQLM checkpoint, packed or not")->required();
   app.add_option("out", flags->out, "The folder of the converted one; must not be there")
       ->required();
-  CLI::Option_group* form = app.add_option_group("form", "The form to write");
-  form->add_flag("--packed", flags->packed, "Codes as a bit stream, B bits each (bitsweep's own)");
-  form->add_flag("--unpacked",
-                 flags->unpacked,
-                 "Codes as int8 or int16: what transformers and other AQLM tools load");
-  form->require_option(1);
+  CLI::Option_group* forms = app.add_option_group("form", "The form to write");
+  forms->add_flag("--packed", flags->packed, "Codes as a bit stream, B bits each (bitsweep's own)");
+  forms->add_flag("--unpacked",
+                  flags->unpacked,
+                  "Codes as int8 or int16: what transformers and other AQLM tools load");
+  forms->require_option(1);
   app.add_flag("--force", flags->force, "Replace OUT where it is a checkpoint or an empty folder");
   return [flags](const VerbContext& context) {
     const CodesForm form = flags->packed ? CodesForm::kPacked : CodesForm::kUnpacked;
