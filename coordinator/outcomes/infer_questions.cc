@@ -234,7 +234,14 @@ class Inference {
   }
 
   void Exclude(const QuestionSpec& question) {
-    for (const VariantCoordinates& variant : QuestionVariants(question, 0)) {
+    std::vector<VariantCoordinates> asked = QuestionVariants(question, 0);
+    // The tests compare with fp16 whether the question lists it or not.
+    for (const std::string& model : question.models) {
+      if (std::find(asked.begin(), asked.end(), Fp16Of(model)) == asked.end()) {
+        asked.push_back(Fp16Of(model));
+      }
+    }
+    for (const VariantCoordinates& variant : asked) {
       ExcludeRule rule;
       rule.questions = {question.name};
       rule.models = {variant.model};
