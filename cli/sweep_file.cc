@@ -98,21 +98,25 @@ absl::StatusOr<PartialFacts> CheckSweepFilesThatExist(const SweepFile& file) {
 absl::StatusOr<ShapesByModel> ReadModelShapes(const SweepFile& file,
                                               const std::string& models_dir) {
   ShapesByModel shapes;
-  if (models_dir.empty()) {
-    return shapes;
-  }
   std::error_code error;
-  if (!fs::is_directory(models_dir, error)) {
+  if (!models_dir.empty() && !fs::is_directory(models_dir, error)) {
     return absl::InvalidArgumentError(
         absl::StrCat("--models-dir ", models_dir, ": no such folder"));
   }
+  // Where no folder is named, the usual places beside the sweep file are tried.
+  const std::vector<fs::path> folders =
+      models_dir.empty() ? std::vector<fs::path>{ResolvePath(file, "models"), ResolvePath(file, "")}
+                         : std::vector<fs::path>{models_dir};
   for (const ModelSpec& model : file.spec.models) {
-    const std::string config = (fs::path(models_dir) / model.path / "config.json").string();
-    if (!fs::exists(config, error)) {
-      continue;
+    for (const fs::path& folder : folders) {
+      const std::string config = (folder / model.path / "config.json").string();
+      if (!fs::exists(config, error)) {
+        continue;
+      }
+      BITSWEEP_ASSIGN_OR_RETURN(const std::string text, ReadText(config, kSweepFileBytesMax));
+      BITSWEEP_ASSIGN_OR_RETURN(shapes[model.id], ParseModelShape(text, config));
+      break;
     }
-    BITSWEEP_ASSIGN_OR_RETURN(const std::string text, ReadText(config, kSweepFileBytesMax));
-    BITSWEEP_ASSIGN_OR_RETURN(shapes[model.id], ParseModelShape(text, config));
   }
   return shapes;
 }

@@ -42,9 +42,9 @@ struct PartialFacts {
 };
 absl::StatusOr<PartialFacts> CheckSweepFilesThatExist(const SweepFile& file);
 
-/// Shapes of the sweep's models that lie below `models_dir` (config.json each). Models that are not
-/// there are left out. INVALID_ARGUMENT: no such folder, or a config.json that is not a Llama
-/// model's.
+/// Shapes of the sweep's models that lie below `models_dir` (config.json each) or, where that is
+/// empty, below the folder `models` beside the sweep file or beside it. Models that are not there
+/// are left out. INVALID_ARGUMENT: no such folder, or a config.json that is not a Llama model's.
 absl::StatusOr<ShapesByModel> ReadModelShapes(const SweepFile& file, const std::string& models_dir);
 
 /// The wire form. REQUIRES: `facts` has every file that the coordinator must read.

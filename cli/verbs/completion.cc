@@ -71,7 +71,8 @@ _bitsweep() {
   COMPREPLY=()
   case "${COMP_WORDS[COMP_CWORD-1]}" in
     --output) COMPREPLY=($(compgen -W "text json" -- "$current")); return ;;
-    --format) COMPREPLY=($(compgen -W "markdown csv" -- "$current")); return ;;
+    --format) COMPREPLY=($(compgen -W "markdown csv json latex html" -- "$current")); return ;;
+    --layout) COMPREPLY=($(compgen -W "exact study" -- "$current")); return ;;
     --output-dir|--models-dir) COMPREPLY=($(compgen -d -- "$current")); return ;;
   esac
   for ((i = 1; i < COMP_CWORD; i++)); do
@@ -126,7 +127,8 @@ _bitsweep() {
 @VERBS@  )
   case "${words[CURRENT-1]}" in
     --output) compadd -- text json; return ;;
-    --format) compadd -- markdown csv; return ;;
+    --format) compadd -- markdown csv json latex html; return ;;
+    --layout) compadd -- exact study; return ;;
     --output-dir|--models-dir) _files -/; return ;;
   esac
   local verb="" i

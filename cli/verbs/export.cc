@@ -9,6 +9,8 @@
 #include "cli/render/text.h"
 #include "cli/sweep_export.h"
 #include "cli/verb.h"
+#include "cli/verbs/tables_text.h"
+#include "coordinator/study/tables.h"
 
 #include "proto/base/status_macros.h"
 
@@ -28,7 +30,6 @@ struct Format {
   const char* name;
   const char* extension;
 };
-constexpr Format kTableFormats[] = {{"markdown", "md"}, {"csv", "csv"}};
 constexpr Format kStatsFormats[] = {
     {"text", "txt"}, {"markdown", "md"}, {"csv", "csv"}, {"json", "json"}};
 
@@ -98,20 +99,17 @@ class Exporter {
   }
 
   absl::Status WriteTables() {
-    for (const Format& format : kTableFormats) {
-      v1::TableRequest request;
-      request.set_sweep(sweep_);
-      request.set_format(format.name);
+    for (const std::string& format : TableFormatNames()) {
+      TablesOptions options;
+      options.sweep = sweep_;
+      options.format = format;
       BITSWEEP_ASSIGN_OR_RETURN(
           const v1::TableResponse response,
-          client_.Call(client_.results(), &v1::Results::Stub::Table, request, kLongCallTimeout));
+          client_.Call(
+              client_.results(), &v1::Results::Stub::Table, ToRequest(options), kLongCallTimeout));
       for (const v1::Table& table : response.tables()) {
-        const std::string name =
-            absl::StrCat("tables/",
-                         PlainFileName(absl::StrCat(table.question(), "-", table.benchmark())),
-                         ".",
-                         format.extension);
-        BITSWEEP_RETURN_IF_ERROR(folder_.Write(name, WithLineEnd(table.text())));
+        const std::string name = absl::StrCat("tables/", FileName(options, table));
+        BITSWEEP_RETURN_IF_ERROR(folder_.Write(name, WithLineEnd(FileText(options, table))));
         tables_.push_back(name);
       }
     }

@@ -99,7 +99,7 @@ void AddPlan(CLI::App& app, VerbRun& chosen) {
       "--offline", options->offline, "Ask no coordinator (what is cached is then not known)");
   verb->add_option("--models-dir",
                    options->models_dir,
-                   "Read config.json of the models from here, for sizes")
+                   "Read config.json of the models from here, for sizes (default: beside FILE)")
       ->type_name("DIR");
   verb->add_option("--set", options->settings, "Set a variable of the sweep file; repeatable")
       ->type_name("NAME=VALUE")

@@ -3,14 +3,14 @@
 #include <fstream>
 #include <memory>
 
-#include <absl/strings/ascii.h>
 #include <absl/strings/str_cat.h>
-#include <absl/strings/strip.h>
+#include <absl/strings/str_join.h>
 
 #include "cli/client.h"
-#include "cli/render/json.h"
-#include "cli/render/text.h"
 #include "cli/verb.h"
+#include "cli/verbs/tables_text.h"
+#include "cli/verbs/tables_watch.h"
+#include "coordinator/study/tables.h"
 
 #include "proto/base/status_macros.h"
 
@@ -19,31 +19,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct TablesOptions {
-  std::string sweep = "latest";
-  std::string question;
-  std::string benchmark;
-  std::string format = "markdown";
-  std::string output_dir;
-};
-
-// Question and benchmark names come from a sweep file: what is no plain file name is spelt with
-// '-'.
-std::string FileName(const v1::Table& table, std::string_view format) {
-  std::string name = absl::StrCat(table.question(), "-", table.benchmark());
-  for (char& c : name) {
-    if (!absl::ascii_isalnum(static_cast<unsigned char>(c)) && c != '-' && c != '_' && c != '.') {
-      c = '-';
-    }
-  }
-  if (name.front() == '.') {
-    name.front() = '-';
-  }
-  return absl::StrCat(name, format == "csv" ? ".csv" : ".md");
-}
-
 absl::StatusOr<ExitCode> WriteFiles(const TablesOptions& options,
-                                    const v1::TableResponse& response,
+                                    const std::vector<v1::Table>& tables,
                                     Context& context) {
   std::error_code error;
   fs::create_directories(options.output_dir, error);
@@ -52,11 +29,10 @@ absl::StatusOr<ExitCode> WriteFiles(const TablesOptions& options,
         absl::StrCat("--output-dir ", options.output_dir, ": ", error.message()));
   }
   nlohmann::ordered_json written = nlohmann::ordered_json::array();
-  for (const v1::Table& table : response.tables()) {
-    const std::string path =
-        (fs::path(options.output_dir) / FileName(table, options.format)).string();
+  for (const v1::Table& table : tables) {
+    const std::string path = (fs::path(options.output_dir) / FileName(options, table)).string();
     std::ofstream file(path, std::ios::binary | std::ios::trunc);
-    file << table.text() << (absl::EndsWith(table.text(), "\n") ? "" : "\n");
+    file << FileText(options, table);
     file.close();
     if (!file) {
       return absl::InternalError(absl::StrCat(path, ": cannot be written"));
@@ -72,49 +48,42 @@ absl::StatusOr<ExitCode> WriteFiles(const TablesOptions& options,
   return ExitCode::kOk;
 }
 
-void PrintTables(const TablesOptions& options,
-                 const v1::TableResponse& response,
-                 Context& context) {
-  bool first = true;
-  for (const v1::Table& table : response.tables()) {
-    if (!first) {
-      context.Print(Line());
-    }
-    first = false;
-    // A CSV file has no place for a title; several of them after one another would not be told
-    // apart.
-    const bool titled =
-        options.format == "csv" ? response.tables_size() > 1 : !absl::StartsWith(table.text(), "#");
-    if (titled) {
-      context.Print(
-          Line(absl::StrCat("# ", table.question(), " on ", table.benchmark()), Style::kBold));
-      if (options.format != "csv") {
-        context.Print(Line());
-      }
-    }
-    context.PrintRaw(table.text());
+absl::Status CheckOptions(const TablesOptions& options) {
+  if (options.standalone && options.format != "latex") {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--standalone goes with --format latex, not with ", options.format));
   }
+  if (options.watch && (options.format == "latex" || options.format == "html")) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--watch goes with --format markdown, csv or json, not with ", options.format));
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<ExitCode> RunTables(const TablesOptions& options, Context& context) {
+  BITSWEEP_RETURN_IF_ERROR(CheckOptions(options));
+  if (options.watch) {
+    return WatchTables(options, context);
+  }
   BITSWEEP_ASSIGN_OR_RETURN(Client * client, context.client());
-  v1::TableRequest request;
-  request.set_sweep(options.sweep);
-  request.set_question(options.question);
-  request.set_benchmark(options.benchmark);
-  request.set_format(options.format);
   BITSWEEP_ASSIGN_OR_RETURN(
       const v1::TableResponse response,
-      client->Call(client->results(), &v1::Results::Stub::Table, request, kLongCallTimeout));
+      client->Call(
+          client->results(), &v1::Results::Stub::Table, ToRequest(options), kLongCallTimeout));
+  const std::vector<v1::Table> tables(response.tables().begin(), response.tables().end());
   if (!options.output_dir.empty()) {
-    return WriteFiles(options, response, context);
+    return WriteFiles(options, tables, context);
   }
   if (context.json()) {
-    context.PrintJson(ToJson(response));
-  } else if (response.tables().empty()) {
-    context.Print("This sweep has no tables: its file asks no question.");
+    nlohmann::ordered_json all = nlohmann::ordered_json::array();
+    for (const v1::Table& table : tables) {
+      all.push_back(ToJsonTable(options, table));
+    }
+    context.PrintJson({{"tables", all}});
+  } else if (tables.empty()) {
+    context.Remark("This sweep has no tables: its file asks no question.");
   } else {
-    PrintTables(options, response, context);
+    context.PrintRaw(TablesText(options, tables));
   }
   return ExitCode::kOk;
 }
@@ -129,11 +98,29 @@ void AddTables(CLI::App& app, VerbRun& chosen) {
       ->type_name("NAME");
   verb->add_option("--benchmark", options->benchmark, "Only this benchmark")->type_name("NAME");
   verb->add_option("--format", options->format, "How the tables are written")
-      ->type_name("markdown|csv")
-      ->check(CLI::IsMember({"markdown", "csv"}).description(""))
+      ->type_name(absl::StrJoin(TableFormatNames(), "|"))
+      ->check(CLI::IsMember(TableFormatNames()).description(""))
       ->capture_default_str();
-  verb->add_option("--output-dir", options->output_dir, "Write one file per table into this folder")
-      ->type_name("DIR");
+  verb->add_flag("--intervals", options->intervals, "95% bootstrap intervals beside the figures");
+  verb->add_option("--layout",
+                   options->layout,
+                   "study: compare figures rounded as printed, as the study did")
+      ->type_name("exact|study")
+      ->check(CLI::IsMember({"exact", "study"}).description(""))
+      ->capture_default_str();
+  verb->add_flag("--standalone", options->standalone, "With latex: a document that compiles");
+  CLI::Option* folder =
+      verb->add_option(
+              "--output-dir", options->output_dir, "Write one file per table into this folder")
+          ->type_name("DIR");
+  verb->add_flag("--watch", options->watch, "Keep them up to date until the sweep has ended")
+      ->excludes(folder);
+  verb->add_option("--give-up-after",
+                   options->give_up_after,
+                   "With --watch: how long to wait for a coordinator that went away")
+      ->type_name("SECONDS")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   verb->callback([options, &chosen] {
     chosen = [options](Context& context) { return RunTables(*options, context); };
   });

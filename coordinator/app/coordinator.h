@@ -58,7 +58,8 @@ class Coordinator final : public Backend {
   absl::StatusOr<std::vector<RenderedTable>> Tables(const std::string& sweep,
                                                     const std::string& question,
                                                     const std::string& benchmark,
-                                                    const std::string& format) override;
+                                                    const std::string& format,
+                                                    const TableChoices& choices) override;
   absl::StatusOr<std::vector<CellStatus>> Cells(const std::string& sweep) override;
   absl::StatusOr<ImportReceipt> Import(const ImportCommand& command) override;
   absl::StatusOr<std::vector<RenderedStats>> Stats(const StatsQuery& query) override;

@@ -5,9 +5,11 @@
 #include <nlohmann/json.hpp>
 
 #include "coordinator/app/coordinator.h"
+#include "coordinator/app/sweep_outcomes.h"
 #include "coordinator/domain/handlers.h"
 #include "coordinator/domain/status.h"
 #include "coordinator/scheduler/explain.h"
+#include "coordinator/study/table_intervals.h"
 #include "coordinator/study/tables.h"
 #include "proto/base/status_macros.h"
 
@@ -100,12 +102,24 @@ struct ResultsOfSweep {
   SweepId id;
   Submission submission;
   std::vector<CellResult> results;
+  std::vector<CellOutcomes> outcomes;  // Only where intervals are wanted.
 };
 
-absl::StatusOr<ResultsOfSweep> Gather(CoreStrand::Context& context, const std::string& name) {
+absl::StatusOr<ResultsOfSweep> Gather(CoreStrand::Context& context,
+                                      const std::string& name,
+                                      const TableChoices& choices) {
   BITSWEEP_ASSIGN_OR_RETURN(const SweepId id, ResolveSweep(context.core, name));
-  BITSWEEP_ASSIGN_OR_RETURN(std::vector<CellResult> results, context.store.CellResults(id));
-  return ResultsOfSweep{id, context.core.FindSweep(id)->submission, std::move(results)};
+  BITSWEEP_ASSIGN_OR_RETURN(const std::vector<StoredCell> cells, context.store.Cells(id));
+  ResultsOfSweep out{id, context.core.FindSweep(id)->submission, {}, {}};
+  for (const StoredCell& cell : cells) {
+    out.results.push_back(cell.result);
+  }
+  if (choices.intervals) {
+    BITSWEEP_ASSIGN_OR_RETURN(const std::vector<SampleOutcomeRow> samples,
+                              context.store.SampleOutcomes(id));
+    out.outcomes = OutcomesOf(cells, samples);
+  }
+  return out;
 }
 
 }  // namespace
@@ -202,10 +216,11 @@ absl::StatusOr<std::vector<CellStatus>> Coordinator::Cells(const std::string& sw
 absl::StatusOr<std::vector<RenderedTable>> Coordinator::Tables(const std::string& sweep,
                                                                const std::string& question,
                                                                const std::string& benchmark,
-                                                               const std::string& format) {
+                                                               const std::string& format,
+                                                               const TableChoices& choices) {
   BITSWEEP_ASSIGN_OR_RETURN(const TableFormat table_format, ParseTableFormat(format));
   const absl::StatusOr<ResultsOfSweep> results = strand_->Call<absl::StatusOr<ResultsOfSweep>>(
-      [&](Context& context) { return Gather(context, sweep); });
+      [&](Context& context) { return Gather(context, sweep, choices); });
   BITSWEEP_RETURN_IF_ERROR(results.status());
   BITSWEEP_ASSIGN_OR_RETURN(const std::shared_ptr<const PlannedInputs> inputs,
                             InputsOf(results->id, results->submission));
@@ -219,8 +234,12 @@ absl::StatusOr<std::vector<RenderedTable>> Coordinator::Tables(const std::string
       if (!benchmark.empty() && name != benchmark) {
         continue;
       }
-      BITSWEEP_ASSIGN_OR_RETURN(std::string text,
-                                RenderTable(spec, candidate.name, name, results->results, table_format));
+      TableOptions options{.rounded = choices.rounded, .interval = nullptr};
+      if (choices.intervals) {
+        options.interval = IntervalsOf(results->outcomes, name, spec.seeds.size());
+      }
+      BITSWEEP_ASSIGN_OR_RETURN(
+          std::string text, RenderTable(spec, candidate.name, name, results->results, table_format, options));
       tables.push_back({candidate.name, std::string(ToString(candidate.kind)), name, std::move(text)});
     }
   }

@@ -20,7 +20,7 @@ HttpResponse ErrorResponse(const absl::Status& status) {
 }
 
 HttpResponse TablesResponse(Coordinator& coordinator, const std::string& sweep) {
-  const absl::StatusOr<std::vector<RenderedTable>> tables = coordinator.Tables(sweep, "", "", "markdown");
+  const absl::StatusOr<std::vector<RenderedTable>> tables = coordinator.Tables(sweep, "", "", "markdown", {});
   if (!tables.ok()) {
     return ErrorResponse(tables.status());
   }

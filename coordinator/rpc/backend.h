@@ -62,6 +62,12 @@ struct RenderedTable {
   std::string question, kind, benchmark, text;
 };
 
+/// What a table shows beyond its figures.
+struct TableChoices {
+  bool intervals = false;  // 95% bootstrap intervals over problems.
+  bool rounded = false;    // Compares figures as printed.
+};
+
 struct CellStatus {
   CellDefinition definition;
   std::optional<double> pass_at_1;           // In [0, 1].
@@ -181,7 +187,8 @@ class ResultBackend {
   virtual absl::StatusOr<std::vector<RenderedTable>> Tables(const std::string& sweep,
                                                             const std::string& question,
                                                             const std::string& benchmark,
-                                                            const std::string& format) = 0;
+                                                            const std::string& format,
+                                                            const TableChoices& choices) = 0;
   virtual absl::StatusOr<std::vector<CellStatus>> Cells(const std::string& sweep) = 0;
   virtual absl::StatusOr<ImportReceipt> Import(const ImportCommand& command) = 0;
   virtual absl::StatusOr<std::vector<RenderedStats>> Stats(const StatsQuery& query) = 0;

@@ -17,7 +17,8 @@ constexpr std::size_t kOutcomesPerMessage = 20'000;
 grpc::Status ResultsService::Table(grpc::ServerContext*, const v1::TableRequest* request, v1::TableResponse* response) {
   absl::StatusOr<std::vector<RenderedTable>> tables =
       backend_.Tables(request->sweep(), request->question(), request->benchmark(),
-                      request->format().empty() ? "markdown" : request->format());
+                      request->format(),
+                      {.intervals = request->options().intervals(), .rounded = request->options().rounded()});
   if (!tables.ok()) {
     return ToGrpc(tables.status());
   }

@@ -2,6 +2,7 @@
 // numerics.
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <map>
 
 #include <absl/strings/numbers.h>
@@ -86,6 +87,8 @@ ModelSpec ReadModel(YamlReader& reader, const YAML::Node& node, std::size_t inde
                    model.path,
                    fields.has("path") ? fields.line("path") : fields.line("id"),
                    fields.Path("path"));
+    // A worker knows its models by the shortest spelling; "./m", as variables make it, is "m".
+    model.path = std::filesystem::path(model.path).lexically_normal().string();
   }
   return model;
 }

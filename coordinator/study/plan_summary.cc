@@ -104,6 +104,19 @@ PlanCounts CountPlan(const SweepSpec& spec, const FileFactsByPath& files) {
   return counts;
 }
 
+namespace {
+
+/// As given, or of the published model that the id or the path names.
+std::optional<ModelShape> ShapeOf(const ModelSpec& model, const ShapesByModel& shapes) {
+  if (const auto given = shapes.find(model.id); given != shapes.end()) {
+    return given->second;
+  }
+  const std::optional<ModelShape> named = NamedShape(model.id);
+  return named ? named : NamedShape(model.path);
+}
+
+}  // namespace
+
 std::vector<CheckpointPrediction> PredictCheckpoints(const SweepSpec& spec,
                                                      const ShapesByModel& shapes) {
   std::vector<CheckpointPrediction> out;
@@ -112,12 +125,7 @@ std::vector<CheckpointPrediction> PredictCheckpoints(const SweepSpec& spec,
     if (precision == nullptr) {
       continue;
     }
-    const auto given = shapes.find(variant.model);
-    std::optional<ModelShape> shape =
-        given == shapes.end() ? NamedShape(variant.model) : given->second;
-    if (!shape) {
-      shape = NamedShape(spec.FindModel(variant.model)->path);
-    }
+    const std::optional<ModelShape> shape = ShapeOf(*spec.FindModel(variant.model), shapes);
     if (!shape || !CheckGroups(*shape, *precision).ok()) {
       continue;
     }
@@ -163,7 +171,8 @@ void NoteSizes(const SweepSpec& spec,
     counts.notes.push_back(
         absl::StrCat("No size is predicted for ",
                      absl::StrJoin(without, ", "),
-                     ": the model's config.json was not read or does not fit the precision."));
+                     ": the model's config.json was not read or does not fit the precision. "
+                     "--models-dir DIR names the folder that the models lie in."));
   }
 }
 
@@ -208,6 +217,72 @@ nlohmann::json PlanJson(const SweepSpec& spec,
           {"notes", counts.notes}};
 }
 
+namespace {
+
+/// The models as they are, which every worker that reads them has to hold.
+std::string ModelsText(const SweepSpec& spec, const ShapesByModel& shapes) {
+  std::size_t width = 10;
+  for (const ModelSpec& model : spec.models) {
+    width = std::max(width, model.id.size());
+  }
+  std::string lines;
+  for (const ModelSpec& model : spec.models) {
+    if (const std::optional<ModelShape> shape = ShapeOf(model, shapes)) {
+      lines += fmt::format("{:<{}}  {:>10}  {:>15}\n",
+                           model.id,
+                           width,
+                           SizeText(Fp16Bytes(*shape)),
+                           Grouped(ParameterCount(*shape)));
+    }
+  }
+  return lines.empty()
+             ? ""
+             : fmt::format(
+                   "\n{:<{}}  {:>10}  {:>15}\n{}", "model", width, "16-bit", "parameters", lines);
+}
+
+std::string CheckpointsText(const std::vector<CheckpointPrediction>& predictions) {
+  if (predictions.empty()) {
+    return "";
+  }
+  std::size_t width = 10;
+  for (const CheckpointPrediction& checkpoint : predictions) {
+    width = std::max(width, checkpoint.variant.size());
+  }
+  std::string text = fmt::format("\n{:<{}}  {:>10}  {:>11}  {:>10}  {:>11}\n",
+                                 "checkpoint",
+                                 width,
+                                 "as stored",
+                                 "bits/weight",
+                                 "packed",
+                                 "bits/weight");
+  std::int64_t stored = 0, packed = 0;
+  for (const CheckpointPrediction& checkpoint : predictions) {
+    const CheckpointSize& size = checkpoint.size;
+    stored += size.stored_bytes;
+    packed += size.packed_bytes;
+    text += fmt::format("{:<{}}  {:>10}  {:>11.3f}  {:>10}  {:>11.3f}\n",
+                        checkpoint.variant,
+                        width,
+                        SizeText(size.stored_bytes),
+                        size.stored_effective_bits,
+                        SizeText(size.packed_bytes),
+                        size.packed_effective_bits);
+  }
+  text += fmt::format("{:<{}}  {:>10}  {:>11}  {:>10}\n",
+                      fmt::format("{} together", predictions.size()),
+                      width,
+                      SizeText(stored),
+                      "",
+                      SizeText(packed));
+  return text +
+         "Predicted from the models' shapes; GB = 10^9 bytes, MB = 10^6 bytes. As stored: codes in "
+         "int16, or int8\nup to 8 bits; packed: each code with its own bits. bits/weight: of the "
+         "quantized linears, with codebooks\nand scales.\n";
+}
+
+}  // namespace
+
 std::string PlanText(const SweepSpec& spec,
                      const FileFactsByPath& files,
                      const ShapesByModel& shapes,
@@ -235,29 +310,7 @@ std::string PlanText(const SweepSpec& spec,
                   "cached       ",
                   cached ? std::to_string(*cached) : "not known",
                   "\n");
-  if (!predictions.empty()) {
-    std::size_t width = 10;
-    for (const CheckpointPrediction& checkpoint : predictions) {
-      width = std::max(width, checkpoint.variant.size());
-    }
-    text += fmt::format("\n{:<{}}  {:>10}  {:>10}  {:>11}\n",
-                        "checkpoint",
-                        width,
-                        "as stored",
-                        "packed",
-                        "bits/weight");
-    for (const CheckpointPrediction& checkpoint : predictions) {
-      text += fmt::format("{:<{}}  {:>10}  {:>10}  {:>11.2f}\n",
-                          checkpoint.variant,
-                          width,
-                          SizeText(checkpoint.size.stored_bytes),
-                          SizeText(checkpoint.size.packed_bytes),
-                          checkpoint.size.packed_effective_bits);
-    }
-    text +=
-        "predicted from the model's shapes; GB = 10^9 bytes, MB = 10^6 bytes; bits/weight: "
-        "quantized linears, codes packed\n";
-  }
+  text += ModelsText(spec, shapes) + CheckpointsText(predictions);
   for (const std::string& note : counts.notes) {
     absl::StrAppend(&text, "note: ", note, "\n");
   }

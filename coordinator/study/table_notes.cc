@@ -11,8 +11,10 @@
 namespace bitsweep {
 namespace {
 
-std::string ReferenceNote(const QuestionSpec& question) {
-  const std::string marks = "\u25b2 higher, \u25bc lower, = equal, unrounded, against ";
+std::string ReferenceNote(const QuestionSpec& question, const Table& table) {
+  const std::string marks = absl::StrCat("\u25b2 higher, \u25bc lower, = equal, ",
+                                         table.rounded ? "rounded as printed" : "unrounded",
+                                         ", against ");
   switch (question.kind) {
     case QuestionKind::kRq1:
       return marks + "fp16 of the same model.";
@@ -95,6 +97,25 @@ std::string WitnessNote(const Table& table) {
                             " verdicts have a weak witness: program and tests ran in one process.");
 }
 
+template <typename Holds>
+bool AnyFigure(const Table& table, Holds holds) {
+  return std::any_of(table.rows.begin(), table.rows.end(), [&](const TableRow& row) {
+    return std::any_of(row.figures.begin(), row.figures.end(), holds);
+  });
+}
+
+std::string IntervalNote(const Table& table) {
+  return AnyFigure(table, [](const TableFigure& figure) { return figure.interval.has_value(); })
+             ? "In brackets: 95% bootstrap interval of pass@1 over problems."
+             : "";
+}
+
+std::string BestNote(const Table& table) {
+  return AnyFigure(table, [](const TableFigure& figure) { return figure.best; })
+             ? "Bold: the best of the quantized rows that share a reference, ties together."
+             : "";
+}
+
 std::string UnfinishedNote(const Table& table) {
   int cells = 0, done = 0;
   for (const TableRow& row : table.rows) {
@@ -130,7 +151,7 @@ std::vector<std::string> TableNotes(const SweepSpec& spec,
                                     const QuestionSpec& question,
                                     const Table& table) {
   std::vector<std::string> notes = {CountNote(table, *spec.FindBenchmark(table.benchmark)),
-                                    ReferenceNote(question)};
+                                    ReferenceNote(question, table)};
   if (spec.seeds.size() > 1) {
     notes.push_back(
         absl::StrCat("Mean \u00b1 sample standard deviation over ", spec.seeds.size(), " seeds."));
@@ -143,7 +164,11 @@ std::vector<std::string> TableNotes(const SweepSpec& spec,
                                " bytes. Bits: effective bits a weight of the quantized linears, "
                                "measured from the file (codes packed, "
                                "codebooks, scales); fp16 has 16."));
-  for (std::string note : {CodebookNote(spec, table), WitnessNote(table), UnfinishedNote(table)}) {
+  for (std::string note : {IntervalNote(table),
+                           BestNote(table),
+                           CodebookNote(spec, table),
+                           WitnessNote(table),
+                           UnfinishedNote(table)}) {
     if (!note.empty()) {
       notes.push_back(std::move(note));
     }

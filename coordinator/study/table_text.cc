@@ -1,92 +1,29 @@
-// A Table as Markdown and as CSV. Further formats render the same value.
+// A Table as Markdown and as CSV, and which formats there are.
 #include <algorithm>
-#include <cmath>
+#include <array>
 #include <fmt/format.h>
-#include <set>
 
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_join.h>
 
-#include "coordinator/study/table_notes.h"
+#include "coordinator/study/nearest.h"
+#include "coordinator/study/table_grid.h"
 #include "coordinator/study/tables.h"
+
+#include "proto/base/status_macros.h"
 
 namespace bitsweep {
 namespace {
 
-// How the study calls its questions.
-std::string TitleOf(const Table& table) {
-  switch (table.kind) {
-    case QuestionKind::kRq1:
-      return "quantization against fp16";
-    case QuestionKind::kRq1Finetune:
-      return "end-to-end fine-tuning after quantization";
-    case QuestionKind::kRq2:
-      return "the calibration set";
-    case QuestionKind::kRq3:
-      return "model size under extreme quantization";
-  }
-  return "";
-}
-
-/// One decimal, and no "-0.0".
-std::string OneDecimal(double value) {
-  const double rounded = std::round(value * 10) / 10;
-  return fmt::format("{:.1f}", rounded == 0 ? 0.0 : rounded);
-}
-
-std::string FigureText(const TableFigure& figure) {
-  if (figure.state == kExcludedState) {
-    return "-";
-  }
-  if (!figure.pass_at_1) {
-    return figure.state;
-  }
-  std::string text = OneDecimal(100 * *figure.pass_at_1);
-  if (figure.spread) {
-    absl::StrAppend(&text, " \u00b1 ", OneDecimal(100 * *figure.spread));
-  }
-  if (figure.difference) {
-    // Sums of fractions such as 1/60 differ in the last bits where the counts of passes are the
-    // same.
-    constexpr double kRoundingNoise = 1e-12;
-    const double difference = *figure.difference;
-    absl::StrAppend(&text,
-                    difference > kRoundingNoise    ? " \u25b2"
-                    : difference < -kRoundingNoise ? " \u25bc"
-                                                   : " =");
-  }
-  return text;
-}
-
-std::string DecText(const TableFigure& figure) {
-  return figure.dec_percent
-             ? fmt::format(
-                   "{}{}", *figure.dec_percent > 0.05 ? "+" : "", OneDecimal(*figure.dec_percent))
-             : "---";
-}
-
-std::string PrecisionText(const TableRow& row) {
-  return row.finetuned == kNone ? row.precision : absl::StrCat(row.precision, " + ", row.finetuned);
-}
-
-std::string ParamsText(const TableRow& row) {
-  if (!row.params.empty() || !row.parameters) {
-    return row.params;
-  }
-  const auto count = static_cast<double>(*row.parameters);
-  return count >= 1e9 ? fmt::format("{:.1f}B", count / 1e9) : fmt::format("{:.1f}M", count / 1e6);
-}
-
-/// Family and params name a model in the study's tables; where two models share both, their ids do.
-bool FamiliesNameModels(const Table& table) {
-  std::set<std::string> names;
-  std::set<std::string> models;
-  for (const TableRow& row : table.rows) {
-    names.insert(absl::StrCat(row.family, "\n", ParamsText(row)));
-    models.insert(row.model);
-  }
-  return names.size() == models.size();
-}
+struct FormatName {
+  TableFormat format;
+  std::string_view name, extension;
+};
+constexpr std::array<FormatName, 5> kFormats = {{{TableFormat::kMarkdown, "markdown", "md"},
+                                                 {TableFormat::kCsv, "csv", "csv"},
+                                                 {TableFormat::kJson, "json", "json"},
+                                                 {TableFormat::kLatex, "latex", "tex"},
+                                                 {TableFormat::kHtml, "html", "html"}}};
 
 /// Columns of a terminal; our text has no wide or combining characters.
 std::size_t Width(const std::string& text) {
@@ -95,64 +32,14 @@ std::size_t Width(const std::string& text) {
   }));
 }
 
-struct Grid {
-  std::vector<std::string> head;
-  std::vector<bool> right;  // Right-aligned columns.
-  std::vector<std::vector<std::string>> rows;
-  void Column(std::string title, bool is_right) {
-    head.push_back(std::move(title));
-    right.push_back(is_right);
-  }
-};
-
-Grid MakeGrid(const Table& table) {
-  const SizeUnit unit = UnitOf(table);
-  const bool by_family = FamiliesNameModels(table);
-  const bool calibrations = table.kind == QuestionKind::kRq2;
-  const bool dec = table.kind == QuestionKind::kRq3;
-  Grid grid;
-  grid.Column("Model", false);
-  grid.Column("Params", true);
-  grid.Column("Precision", false);
-  if (calibrations) {
-    grid.Column("Calibration", false);
-  }
-  grid.Column(absl::StrCat("Size (", std::string(unit.name), ")"), true);
-  grid.Column("Bits", true);
-  for (const std::string& language : table.languages) {
-    grid.Column(LanguageTitle(language), true);
-    if (dec) {
-      grid.Column("Dec (%)", true);
-    }
-  }
-  for (const TableRow& row : table.rows) {
-    std::vector<std::string> cells = {
-        by_family ? row.family : row.model, ParamsText(row), PrecisionText(row)};
-    if (calibrations) {
-      cells.push_back(row.calibration == kNone ? "-" : row.calibration);
-    }
-    cells.push_back(row.size_bytes
-                        ? fmt::format("{:.2f}", static_cast<double>(*row.size_bytes) / unit.bytes)
-                        : "-");
-    cells.push_back(row.effective_bits ? fmt::format("{:.2f}", *row.effective_bits) : "-");
-    for (const TableFigure& figure : row.figures) {
-      cells.push_back(FigureText(figure));
-      if (dec) {
-        cells.push_back(DecText(figure));
-      }
-    }
-    grid.rows.push_back(std::move(cells));
-  }
-  return grid;
-}
-
 std::string MarkdownLine(const std::vector<std::string>& cells,
                          const std::vector<std::size_t>& widths,
-                         const std::vector<bool>& right) {
+                         const std::vector<GridColumn>& columns) {
   std::string line = "|";
   for (std::size_t i = 0; i < cells.size(); ++i) {
     const std::string padding(widths[i] - Width(cells[i]), ' ');
-    absl::StrAppend(&line, " ", right[i] ? padding : "", cells[i], right[i] ? "" : padding, " |");
+    const bool right = columns[i].right;
+    absl::StrAppend(&line, " ", right ? padding : "", cells[i], right ? "" : padding, " |");
   }
   return line + "\n";
 }
@@ -161,6 +48,20 @@ std::string MarkdownLine(const std::vector<std::string>& cells,
 std::string EscapePipes(std::string text) {
   for (std::size_t at = text.find('|'); at != std::string::npos; at = text.find('|', at + 2)) {
     text.insert(at, 1, '\\');
+  }
+  return text;
+}
+
+std::string MarkdownCell(const GridCell& cell) {
+  std::string text = EscapePipes(cell.text);
+  if (cell.best) {
+    text = absl::StrCat("**", text, "**");
+  }
+  if (!cell.interval.empty()) {
+    absl::StrAppend(&text, " ", cell.interval);
+  }
+  if (cell.arrow) {
+    absl::StrAppend(&text, " ", std::string(ArrowSign(*cell.arrow)));
   }
   return text;
 }
@@ -181,31 +82,101 @@ std::string NumberOrEmpty(const std::optional<Number>& number) {
   return number ? fmt::format("{}", *number) : "";
 }
 
+std::string BoolText(bool value) {
+  return value ? "true" : "false";
+}
+
 }  // namespace
 
-std::string RenderMarkdown(const Table& table) {
-  Grid grid = MakeGrid(table);
-  std::vector<std::size_t> widths;
-  for (const std::string& title : grid.head) {
-    widths.push_back(std::max<std::size_t>(Width(title), 3));
+absl::StatusOr<TableFormat> ParseTableFormat(std::string_view name) {
+  if (name.empty()) {
+    return TableFormat::kMarkdown;
   }
-  for (std::vector<std::string>& row : grid.rows) {
-    for (std::size_t i = 0; i < row.size(); ++i) {
-      row[i] = EscapePipes(std::move(row[i]));
-      widths[i] = std::max(widths[i], Width(row[i]));
+  for (const FormatName& known : kFormats) {
+    if (known.name == name) {
+      return known.format;
+    }
+  }
+  const std::string text(name);
+  return absl::InvalidArgumentError(
+      absl::StrCat("unknown table format '", text, "'", AllowedText(text, TableFormatNames())));
+}
+
+const std::vector<std::string>& TableFormatNames() {
+  static const std::vector<std::string> names = [] {
+    std::vector<std::string> out;
+    for (const FormatName& known : kFormats) {
+      out.emplace_back(known.name);
+    }
+    return out;
+  }();
+  return names;
+}
+
+std::string_view FileExtension(TableFormat format) {
+  for (const FormatName& known : kFormats) {
+    if (known.format == format) {
+      return known.extension;
+    }
+  }
+  return "";
+}
+
+std::string RenderTable(const Table& table, TableFormat format) {
+  switch (format) {
+    case TableFormat::kMarkdown:
+      return RenderMarkdown(table);
+    case TableFormat::kCsv:
+      return RenderCsv(table);
+    case TableFormat::kJson:
+      return RenderJson(table);
+    case TableFormat::kLatex:
+      return RenderLatex(table);
+    case TableFormat::kHtml:
+      return RenderHtml(table);
+  }
+  return "";
+}
+
+absl::StatusOr<std::string> RenderTable(const SweepSpec& spec,
+                                        std::string_view question,
+                                        std::string_view benchmark,
+                                        const std::vector<CellResult>& results,
+                                        TableFormat format,
+                                        const TableOptions& options) {
+  BITSWEEP_ASSIGN_OR_RETURN(const Table table,
+                            BuildTable(spec, question, benchmark, results, options));
+  return RenderTable(table, format);
+}
+
+std::string RenderMarkdown(const Table& table) {
+  const TableGrid grid = MakeGrid(table);
+  std::vector<std::string> titles;
+  std::vector<std::size_t> widths;
+  for (const GridColumn& column : grid.columns) {
+    titles.push_back(EscapePipes(column.title));
+    widths.push_back(std::max<std::size_t>(Width(titles.back()), 3));
+  }
+  std::vector<std::vector<std::string>> rows;
+  for (const GridRow& row : grid.rows) {
+    rows.emplace_back();
+    for (const GridCell& cell : row.cells) {
+      std::size_t& width = widths[rows.back().size()];
+      rows.back().push_back(MarkdownCell(cell));
+      width = std::max(width, Width(rows.back().back()));
     }
   }
   std::string text =
       absl::StrCat("## ", table.question, " on ", table.benchmark, ": ", TitleOf(table), "\n\n");
-  text += MarkdownLine(grid.head, widths, grid.right);
+  text += MarkdownLine(titles, widths, grid.columns);
   std::vector<std::string> rules;
   for (std::size_t i = 0; i < widths.size(); ++i) {
-    rules.push_back(grid.right[i] ? std::string(widths[i] - 1, '-') + ":"
-                                  : std::string(widths[i], '-'));
+    rules.push_back(grid.columns[i].right ? std::string(widths[i] - 1, '-') + ":"
+                                          : std::string(widths[i], '-'));
   }
-  text += MarkdownLine(rules, widths, grid.right);
-  for (const std::vector<std::string>& row : grid.rows) {
-    text += MarkdownLine(row, widths, grid.right);
+  text += MarkdownLine(rules, widths, grid.columns);
+  for (const std::vector<std::string>& row : rows) {
+    text += MarkdownLine(row, widths, grid.columns);
   }
   text += "\n";
   for (const std::string& note : table.notes) {
@@ -236,7 +207,10 @@ std::string RenderCsv(const Table& table) {
                                "problems",
                                "samples",
                                "seeds",
-                               "weak_witnesses"}) {
+                               "weak_witnesses",
+                               "interval_low",
+                               "interval_high",
+                               "best"}) {
       head.push_back(absl::StrCat(language, "_", column));
     }
   }
@@ -255,6 +229,7 @@ std::string RenderCsv(const Table& table) {
                                       NumberOrEmpty(row.size_bytes),
                                       NumberOrEmpty(row.effective_bits)};
     for (const TableFigure& figure : row.figures) {
+      const auto& interval = figure.interval;
       for (const std::string& cell : {NumberOrEmpty(figure.pass_at_1),
                                       figure.state,
                                       NumberOrEmpty(figure.spread),
@@ -263,7 +238,10 @@ std::string RenderCsv(const Table& table) {
                                       std::to_string(figure.problems),
                                       std::to_string(figure.samples),
                                       std::to_string(figure.seeds),
-                                      std::to_string(figure.weak_witnesses)}) {
+                                      std::to_string(figure.weak_witnesses),
+                                      interval ? fmt::format("{}", interval->low) : "",
+                                      interval ? fmt::format("{}", interval->high) : "",
+                                      BoolText(figure.best)}) {
         cells.push_back(cell);
       }
     }

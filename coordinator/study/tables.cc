@@ -3,9 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <fmt/format.h>
 #include <map>
-#include <set>
 #include <tuple>
 
 #include <absl/strings/numbers.h>
@@ -205,11 +203,13 @@ class TableBuilder {
   TableBuilder(const SweepSpec& spec,
                const QuestionSpec& question,
                const BenchmarkSpec& benchmark,
-               const std::vector<CellResult>& results)
+               const std::vector<CellResult>& results,
+               const TableOptions& options)
       : spec_(spec),
         question_(question),
         benchmark_(benchmark),
         results_(results),
+        options_(options),
         index_(IndexResults(results)) {}
 
   Table Build() {
@@ -217,10 +217,12 @@ class TableBuilder {
     table.question = question_.name;
     table.kind = question_.kind;
     table.benchmark = benchmark_.name;
+    table.rounded = options_.rounded;
     for (const BenchmarkFileSpec& file : benchmark_.files) {
       table.languages.push_back(file.language);
     }
     const std::vector<const ModelSpec*> models = OrderedModels(spec_, question_, results_);
+    std::map<VariantCoordinates, int> groups;
     for (const VariantCoordinates& variant :
          OrderedVariants(question_, models, spec_.seeds.front())) {
       TableRow row = MakeRow(variant, table.languages);
@@ -229,7 +231,14 @@ class TableBuilder {
             return figure.state != kExcludedState;
           });
       if (wanted) {
+        const VariantCoordinates leader = ReferenceOf(question_, variant).value_or(variant);
+        row.group = groups.try_emplace(leader, static_cast<int>(groups.size())).first->second;
         table.rows.push_back(std::move(row));
+      }
+    }
+    for (int group = 0; group < static_cast<int>(groups.size()); ++group) {
+      for (std::size_t column = 0; column < table.languages.size(); ++column) {
+        MarkBest(table, group, column);
       }
     }
     table.notes = TableNotes(spec_, question_, table);
@@ -254,8 +263,10 @@ class TableBuilder {
     row.calibration = variant.calibration;
     row.finetuned = variant.finetuned;
     const std::optional<VariantCoordinates> reference = ReferenceOf(question_, variant);
-    row.reference =
-        !reference && (question_.kind != QuestionKind::kRq2 || variant.precision != kFp16);
+    // In the other kinds nothing is compared with fp16.
+    const bool with_fp16 =
+        question_.kind == QuestionKind::kRq1 || question_.kind == QuestionKind::kRq3;
+    row.reference = !reference && (with_fp16 || variant.precision != kFp16);
     for (const CellResult& result : results_) {
       if (result.model != variant.model) {
         continue;
@@ -269,6 +280,10 @@ class TableBuilder {
     }
     for (const std::string& language : languages) {
       row.figures.push_back(MakeFigure({variant, benchmark_.name, language}, reference));
+      TableFigure& figure = row.figures.back();
+      if (options_.interval && figure.pass_at_1) {
+        figure.interval = options_.interval(row, language);
+      }
     }
     return row;
   }
@@ -286,40 +301,61 @@ class TableBuilder {
     }
     const TableFigure other = Aggregate(spec_, index_, {*reference, at.benchmark, at.language});
     if (other.pass_at_1) {
-      figure.difference = *figure.pass_at_1 - *other.pass_at_1;
-      if (question_.kind == QuestionKind::kRq3 && *other.pass_at_1 > 0) {
-        figure.dec_percent = 100 * *figure.difference / *other.pass_at_1;
+      const double value = Compared(*figure.pass_at_1);
+      const double base = Compared(*other.pass_at_1);
+      figure.difference = value - base;
+      figure.arrow = ArrowOf(value, base);
+      if (question_.kind == QuestionKind::kRq3) {
+        figure.dec_percent = DecPercent(value, base);
       }
     }
     return figure;
+  }
+
+  double Compared(double pass_at_1) const {
+    return options_.rounded ? AsPrinted(pass_at_1) : pass_at_1;
+  }
+
+  /// Marks the best of a group's quantized rows in one column. Not while one of them has no figure:
+  /// a best so far would read like a result.
+  void MarkBest(Table& table, int group, std::size_t column) const {
+    std::vector<TableFigure*> figures;
+    for (TableRow& row : table.rows) {
+      if (row.group == group && row.precision != kFp16 &&
+          row.figures[column].state != kExcludedState) {
+        figures.push_back(&row.figures[column]);
+      }
+    }
+    if (figures.size() < 2 ||
+        !std::all_of(figures.begin(), figures.end(), [](const TableFigure* figure) {
+          return figure->pass_at_1.has_value();
+        })) {
+      return;
+    }
+    double highest = 0;
+    for (const TableFigure* figure : figures) {
+      highest = std::max(highest, Compared(*figure->pass_at_1));
+    }
+    for (TableFigure* figure : figures) {
+      figure->best = ArrowOf(Compared(*figure->pass_at_1), highest) == Arrow::kTie;
+    }
   }
 
   const SweepSpec& spec_;
   const QuestionSpec& question_;
   const BenchmarkSpec& benchmark_;
   const std::vector<CellResult>& results_;
+  const TableOptions& options_;
   const ResultIndex index_;
 };
 
 }  // namespace
 
-absl::StatusOr<TableFormat> ParseTableFormat(std::string_view name) {
-  // json, latex and html are planned formats of the same Table.
-  if (name == "markdown" || name.empty()) {
-    return TableFormat::kMarkdown;
-  }
-  if (name == "csv") {
-    return TableFormat::kCsv;
-  }
-  const std::string text(name);
-  return absl::InvalidArgumentError(
-      absl::StrCat("unknown table format '", text, "'", AllowedText(text, {"markdown", "csv"})));
-}
-
 absl::StatusOr<Table> BuildTable(const SweepSpec& spec,
                                  std::string_view question,
                                  std::string_view benchmark,
-                                 const std::vector<CellResult>& results) {
+                                 const std::vector<CellResult>& results,
+                                 const TableOptions& options) {
   const QuestionSpec* wanted = spec.FindQuestion(question);
   if (wanted == nullptr) {
     std::vector<std::string> names;
@@ -343,16 +379,7 @@ absl::StatusOr<Table> BuildTable(const SweepSpec& spec,
                                                    "'",
                                                    AllowedText(text, wanted->benchmarks)));
   }
-  return TableBuilder(spec, *wanted, *on, results).Build();
-}
-
-absl::StatusOr<std::string> RenderTable(const SweepSpec& spec,
-                                        std::string_view question,
-                                        std::string_view benchmark,
-                                        const std::vector<CellResult>& results,
-                                        TableFormat format) {
-  BITSWEEP_ASSIGN_OR_RETURN(const Table table, BuildTable(spec, question, benchmark, results));
-  return format == TableFormat::kCsv ? RenderCsv(table) : RenderMarkdown(table);
+  return TableBuilder(spec, *wanted, *on, results, options).Build();
 }
 
 }  // namespace bitsweep

@@ -98,7 +98,7 @@ TEST(TablesTest, Rq1HasTheStudysLayoutWithMarksAgainstFp16) {
   EXPECT_EQ(LineWith(text, {"Sparrow", "fp16"}),
             "| Sparrow | 1.3M | fp16 | 2.66 | 16.00 | 96.7 | 86.7 |");
   EXPECT_EQ(LineWith(text, {"Sparrow", "4-bit"}),
-            "| Sparrow | 1.3M | 4-bit | 1.50 | - | 98.3 ▲ | 88.3 ▲ |");
+            "| Sparrow | 1.3M | 4-bit | 1.50 | - | **98.3** ▲ | **88.3** ▲ |");
   EXPECT_EQ(LineWith(text, {"Sparrow", "2-bit"}),
             "| Sparrow | 1.3M | 2-bit | 1.10 | 4.39 | 50.0 ▼ | 40.0 ▼ |");
   EXPECT_EQ(LineWith(text, {"Finch", "2-bit"}),
@@ -139,9 +139,9 @@ TEST(TablesTest, Rq2ComparesWithTheReferenceCalibrationAndNeverWithFp16) {
   const std::string text = Markdown(Parse(kSmallSweep), "rq2", results);
   EXPECT_EQ(LineWith(text, {"fp16"}), "| Sparrow | 1.3M | fp16 | - | 2.66 | 16.00 | 96.7 | 86.7 |");
   EXPECT_EQ(LineWith(text, {"| random"}),
-            "| Sparrow | 1.3M | 4-bit | random | - | - | 98.3 | 88.3 |");
+            "| Sparrow | 1.3M | 4-bit | random | - | - | **98.3** | **88.3** |");
   EXPECT_EQ(LineWith(text, {"| code"}),
-            "| Sparrow | 1.3M | 4-bit | code | 1.50 | - | 95.0 ▼ | 88.3 = |");
+            "| Sparrow | 1.3M | 4-bit | code | 1.50 | - | 95.0 ▼ | **88.3** = |");
   EXPECT_THAT(text, HasSubstr("against calibration 'random' at the same precision"));
 }
 
@@ -155,7 +155,7 @@ TEST(TablesTest, UnfinishedCellsSayWhatTheyAre) {
   results[2].pass_at_1.reset();
   results[2].failure_class = "bad_input";
   const std::string text = Markdown(Parse(kSmallSweep), "rq1", results);
-  EXPECT_THAT(LineWith(text, {"Sparrow", "4-bit"}), HasSubstr("| running 3/5 | 88.3 ▲ |"));
+  EXPECT_THAT(LineWith(text, {"Sparrow", "4-bit"}), HasSubstr("| running 3/5 | **88.3** ▲ |"));
   EXPECT_THAT(LineWith(text, {"Sparrow", "2-bit"}), HasSubstr("| failed: bad_input | 40.0 ▼ |"));
   EXPECT_THAT(text, HasSubstr("8 of 12 cells have no result."));
 }
@@ -167,7 +167,7 @@ TEST(TablesTest, MarksComeFromUnroundedValuesAndIgnoreRoundingNoise) {
   results[2].pass_at_1 = 0.5 + 1e-16 * 5;  // The same count, added in another order.
   const std::string text = Markdown(Parse(kSmallSweep), "rq1", results);
   EXPECT_THAT(LineWith(text, {"Sparrow", "4-bit"}), HasSubstr("| 50.0 ▼ |"));
-  EXPECT_THAT(LineWith(text, {"Sparrow", "2-bit"}), HasSubstr("| 50.0 = |"));
+  EXPECT_THAT(LineWith(text, {"Sparrow", "2-bit"}), HasSubstr("| **50.0** = |"));
 }
 
 constexpr const char* kRq3Sweep = R"(name: rq3
@@ -225,13 +225,13 @@ TEST(TablesTest, Rq3HasDecRelativeToFp16) {
   EXPECT_EQ(LineWith(text, {"7B", "fp16"}), "| A | 7B | fp16 | - | - | 29.8 | --- |");
   EXPECT_EQ(LineWith(text, {"7B", "2-bit "}), "| A | 7B | 2-bit | - | - | 23.9 ▼ | -19.8 |");
   EXPECT_EQ(LineWith(text, {"7B", "2-bit + kl"}),
-            "| A | 7B | 2-bit + kl | - | - | 25.5 ▼ | -14.4 |");
+            "| A | 7B | 2-bit + kl | - | - | **25.5** ▼ | -14.4 |");
   EXPECT_THAT(text, HasSubstr("Dec (%): 100 x (figure - fp16) / fp16"));
 }
 
 TEST(TablesTest, Rq1FinetuneComparesWithTheSamePrecisionNotFinetuned) {
   const std::string text = Markdown(Parse(kRq3Sweep), "rq1-finetune", Rq3Results());
-  EXPECT_EQ(LineWith(text, {"2-bit + kl"}), "| A | 7B | 2-bit + kl | - | - | 25.5 ▲ |");
+  EXPECT_EQ(LineWith(text, {"2-bit + kl"}), "| A | 7B | 2-bit + kl | - | - | **25.5** ▲ |");
   EXPECT_EQ(LineWith(text, {"2-bit "}), "| A | 7B | 2-bit | - | - | 23.9 |");
   EXPECT_THAT(text, HasSubstr("against the same precision without fine-tuning"));
 }
@@ -264,7 +264,7 @@ TEST(TablesTest, ExcludedCellsAreNotShown) {
                                "4-bit, language: java}\n");
   const std::string text = Markdown(spec, "rq1", SmallResults());
   EXPECT_EQ(LineWith(text, {"Finch", "2-bit"}), "");
-  EXPECT_THAT(LineWith(text, {"Sparrow", "4-bit"}), HasSubstr("| 98.3 ▲ | - |"));
+  EXPECT_THAT(LineWith(text, {"Sparrow", "4-bit"}), HasSubstr("| **98.3** ▲ | - |"));
 }
 
 TEST(TablesTest, ModelsThatShareFamilyAndParamsAreShownById) {
@@ -299,8 +299,8 @@ TEST(TablesTest, UnknownQuestionsBenchmarksAndFormatsAreNamed) {
               HasSubstr("sweep 'small' has no question 'rq3'; allowed: rq1, rq2"));
   EXPECT_THAT(std::string(BuildTable(spec, "rq1", "dem", {}).status().message()),
               HasSubstr("no benchmark 'dem'; allowed: demo; did you mean 'demo'?"));
-  EXPECT_THAT(std::string(ParseTableFormat("latex").status().message()),
-              HasSubstr("allowed: markdown, csv"));
+  EXPECT_THAT(std::string(ParseTableFormat("pdf").status().message()),
+              HasSubstr("allowed: markdown, csv, json, latex, html"));
   EXPECT_EQ(ParseTableFormat("csv").value(), TableFormat::kCsv);
 }
 
