@@ -122,7 +122,7 @@ class Outcomes(EndToEnd):
         self.cli("export", "theirs", "--out", out)
         for name in ("README.md", "versions.json", "imported.json", "cells.csv", "outcomes.csv", "SHA256SUMS"):
             self.assertTrue((out / name).is_file(), name)
-        self.assertTrue(list((out / "tables").glob("rq1-unspecified.*")))
+        self.assertEqual({p.suffix for p in (out / "tables").glob("rq1-unspecified.*")}, {".md", ".csv", ".json", ".tex", ".html"})
         self.assertEqual({p.suffix for p in (out / "stats").glob("rq1.*")}, {".txt", ".md", ".csv", ".json"})
         sums = dict(reversed(line.split("  ")) for line in (out / "SHA256SUMS").read_text().splitlines())
         files = {str(p.relative_to(out)) for p in out.rglob("*") if p.is_file()} - {"SHA256SUMS"}
