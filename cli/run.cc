@@ -21,6 +21,7 @@ A first sweep:
   bitsweep plan study.yaml --offline     what it would cost
   bitsweep submit study.yaml --watch     start it and look on
   bitsweep tables                        its results
+  bitsweep stats                         which differences are more than chance
 )";
 
 void AddVerbs(CLI::App& app, VerbRun& chosen) {
@@ -30,6 +31,10 @@ void AddVerbs(CLI::App& app, VerbRun& chosen) {
   AddWatch(app, chosen);
   AddTables(app, chosen);
   AddCells(app, chosen);
+  AddStats(app, chosen);
+  AddCompare(app, chosen);
+  AddExport(app, chosen);
+  AddImportOutcomes(app, chosen);
   AddWorkers(app, chosen);
   AddExplain(app, chosen);
   AddLogs(app, chosen);

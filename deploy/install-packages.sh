@@ -8,7 +8,7 @@ set -euo pipefail
 run_packages=(bubblewrap openjdk-17-jdk-headless python3 libopenblas0-openmp)
 build_packages=(git ca-certificates g++ cmake ninja-build ccache mold pkg-config
   libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc libtorch-dev prometheus-cpp-dev
-  libboost1.81-dev libsqlite3-dev libcli11-dev libspdlog-dev libfmt-dev nlohmann-json3-dev libyaml-cpp-dev
+  libboost1.81-dev libsqlite3-dev zlib1g-dev libcli11-dev libspdlog-dev libfmt-dev nlohmann-json3-dev libyaml-cpp-dev
   libpcre2-dev libzstd-dev libseccomp-dev libssl-dev)
 test_packages=(libgtest-dev libgmock-dev prometheus sqlite3 curl procps)
 

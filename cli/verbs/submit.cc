@@ -1,17 +1,13 @@
 // bitsweep submit FILE: checks everything here, uploads what is missing, then hands the sweep over
 // in one call. Until that call nothing exists on the coordinator but blobs without a name.
-#include <array>
-#include <functional>
 #include <memory>
-#include <random>
 
 #include <absl/strings/str_cat.h>
-#include <absl/strings/str_format.h>
-#include <absl/time/clock.h>
 
 #include "cli/client.h"
 #include "cli/render/json.h"
 #include "cli/render/text.h"
+#include "cli/retry.h"
 #include "cli/sweep_file.h"
 #include "cli/upload.h"
 #include "cli/verb.h"
@@ -22,10 +18,6 @@
 namespace bitsweep::cli {
 namespace {
 
-// Once a coordinator has answered, a restart of it must not lose the submission.
-constexpr absl::Duration kRetryFor = absl::Seconds(60);
-constexpr absl::Duration kRetryInterval = absl::Milliseconds(500);
-
 struct SubmitOptions {
   std::string file;
   std::vector<std::string> settings;
@@ -33,35 +25,6 @@ struct SubmitOptions {
   int priority = 0;
   bool watch = false;
 };
-
-// 128 random bits: two submissions never share one, and a retry of ours is known by it.
-std::string MakeRequestId() {
-  std::random_device random;
-  std::string id;
-  for (int i = 0; i < 4; ++i) {
-    absl::StrAppendFormat(&id, "%08x", random());
-  }
-  return id;
-}
-
-/// Runs `attempt` again while the coordinator is away, for kRetryFor at most. Says so once.
-template <typename Result>
-absl::StatusOr<Result> RetryWhileAway(Context& context,
-                                      const std::function<absl::StatusOr<Result>()>& attempt) {
-  const absl::Time give_up = absl::Now() + kRetryFor;
-  bool said = false;
-  while (true) {
-    absl::StatusOr<Result> result = attempt();
-    if (result.ok() || !IsConnectionLoss(result.status()) || absl::Now() >= give_up) {
-      return result;
-    }
-    if (!said) {
-      context.Remark(Line("the coordinator went away; trying again…", Style::kWarn));
-      said = true;
-    }
-    absl::SleepFor(kRetryInterval);
-  }
-}
 
 void Report(Context& context,
             const SweepFile& file,

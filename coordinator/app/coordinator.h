@@ -16,6 +16,7 @@
 #include "coordinator/artifacts/blob_store.h"
 #include "coordinator/metrics/probe.h"
 #include "coordinator/rpc/backend.h"
+#include "coordinator/study/outcomes.h"
 #include "coordinator/study/plan.h"
 #include "coordinator/study/sweep_spec.h"
 #include "proto/base/clock.h"
@@ -60,6 +61,13 @@ class Coordinator final : public Backend {
                                                     const std::string& format,
                                                     const TableChoices& choices) override;
   absl::StatusOr<std::vector<CellStatus>> Cells(const std::string& sweep) override;
+  absl::StatusOr<ImportReceipt> Import(const ImportCommand& command) override;
+  absl::StatusOr<std::vector<RenderedStats>> Stats(const StatsQuery& query) override;
+  absl::StatusOr<std::string> Compare(const std::string& sweep,
+                                      const std::string& with,
+                                      const std::string& format) override;
+  absl::Status Outcomes(const std::string& sweep, const std::function<bool(const CellSamples&)>& sink) override;
+  absl::StatusOr<SweepRecord> Record(const std::string& sweep) override;
 
   /// The metrics of this moment in the text exposition format.
   std::string Metrics();
@@ -81,6 +89,9 @@ class Coordinator final : public Backend {
   absl::StatusOr<std::vector<VerdictRow>> CheckArtifact(const ArtifactManifest& artifact);
   int CountCached(const SweepSpec& spec, const FileFactsByPath& files, ShapesByModel& shapes);
   void SweepsChanged();
+  /// The sweep's spec and the outcomes of its finished cells.
+  absl::StatusOr<std::pair<std::shared_ptr<const PlannedInputs>, std::vector<CellOutcomes>>> OutcomesOf(
+      const std::string& sweep);
 
   const Clock& clock_;
   CoordinatorProbe probe_;

@@ -8,6 +8,7 @@
 #include "coordinator/app/coordinator.h"
 #include "coordinator/domain/handlers.h"
 #include "coordinator/domain/status.h"
+#include "coordinator/outcomes/imported_sweep.h"
 #include "proto/base/status_macros.h"
 #include "proto/contract/limits.h"
 
@@ -58,9 +59,13 @@ absl::StatusOr<std::shared_ptr<const PlannedInputs>> Coordinator::InputsOf(Sweep
     }
   }
   auto inputs = std::make_shared<PlannedInputs>();
-  BITSWEEP_ASSIGN_OR_RETURN(inputs->spec,
-                            ParseSweep(submission.spec_text, submission.file_name, submission.settings));
-  BITSWEEP_ASSIGN_OR_RETURN(inputs->files, FactsOf(inputs->spec, submission.files));
+  if (IsImportedSpec(submission.spec_text)) {
+    BITSWEEP_ASSIGN_OR_RETURN(inputs->spec, ParseImportedSpec(submission.spec_text));
+  } else {
+    BITSWEEP_ASSIGN_OR_RETURN(inputs->spec,
+                              ParseSweep(submission.spec_text, submission.file_name, submission.settings));
+    BITSWEEP_ASSIGN_OR_RETURN(inputs->files, FactsOf(inputs->spec, submission.files));
+  }
   inputs->options = {submission.request_id, {submission.device, submission.dtype}};
   const std::lock_guard<std::mutex> lock(inputs_mutex_);
   return inputs_.emplace(sweep, std::move(inputs)).first->second;

@@ -171,6 +171,10 @@ absl::StatusOr<StageExplanation> Coordinator::Explain(const std::string& stage) 
 absl::StatusOr<StageLog> Coordinator::Logs(const std::string& stage, int attempt) {
   return strand_->Call<absl::StatusOr<StageLog>>([&](Context& context) -> absl::StatusOr<StageLog> {
     BITSWEEP_ASSIGN_OR_RETURN(const StageKey key, ResolveStage(context.core, stage));
+    if (const Stage& found = *context.core.FindStage(key); found.Imported()) {
+      return StageLog{key, 0, "", "imported", absl::StrCat(found.definition().label, ": nothing ran here\n",
+                                                           found.artifact()->summary, "\n")};
+    }
     BITSWEEP_ASSIGN_OR_RETURN(const AttemptRow row, context.store.Attempt(key, attempt));
     StageLog log{key, row.attempt, row.worker, row.state, row.log_tail};
     if (!row.message.empty()) {

@@ -57,12 +57,14 @@ struct ModelPlanned {
   StageKey inspect;
   ModelGroup::Plan plan = ModelGroup::Plan::kAwaited;
 };
-/// A new stage: waiting, blocked or ready. Its upstreams were added before.
+/// A new stage: waiting, blocked or ready; or imported, and then it has succeeded at attempt 1. Its
+/// upstreams were added before.
 struct StageAdded {
   std::shared_ptr<const StageDefinition> definition;
   std::int64_t serial = 0;
   StageState state = StageState::kWaiting;
   absl::Time at;
+  int attempt = 0;
 };
 struct StageWanted {
   StageKey stage;

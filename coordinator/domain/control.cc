@@ -175,6 +175,10 @@ absl::Status OnArtifactLost(Core& core, Effects& out, const StageKey& key, absl:
     return absl::FailedPreconditionError(
         Cat("stage ", key.value(), " is ", ToString(stage->state()), ": it has no artifact"));
   }
+  if (stage->Imported()) {
+    return absl::FailedPreconditionError(
+        Cat("stage ", key.value(), " was imported: nobody here can make it again"));
+  }
   out.changes.push_back(change::ArtifactRemoved{key});
   Transition(core, out, *stage, on::Invalidate{}, now);
   return absl::OkStatus();

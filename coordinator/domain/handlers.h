@@ -33,6 +33,24 @@ struct SubmitReceipt {
 absl::StatusOr<SubmitReceipt> OnSubmit(
     Core& core, Effects& out, const Submission& submission, const SweepPlan& plan, absl::Time now);
 
+/// A stage whose work was done elsewhere: it has succeeded before it is known here.
+struct DoneElsewhere {
+  StageDefinition definition;  // No upstream, no input.
+  std::string summary;         // JSON.
+  std::vector<VerdictRow> verdicts;  // Of a grade stage, at least one; else none.
+};
+
+/// Adds a sweep whose every cell has succeeded, with stages that nobody ran: they have no attempt in
+/// any history and no lease. A stage that is known already is shared. INVALID_ARGUMENT: as OnSubmit,
+/// a cell without its grade stage in `stages`, or a stage or verdict that is not as above.
+/// FAILED_PRECONDITION: a stage is known and was not imported.
+absl::StatusOr<SubmitReceipt> OnImport(Core& core,
+                                       Effects& out,
+                                       const Submission& submission,
+                                       const std::vector<CellDefinition>& cells,
+                                       std::vector<DoneElsewhere> stages,
+                                       absl::Time now);
+
 /// Completes the cells of the model behind `inspect` and adds their stages; equal keys are one
 /// stage across sweeps. Does nothing when that model is already planned or the sweep has ended.
 /// NOT_FOUND: no such sweep or model. INVALID_ARGUMENT: as OnSubmit, or a cell of the plan is not
@@ -108,7 +126,7 @@ absl::StatusOr<int> OnResume(Core& core, Effects& out, SweepId sweep, absl::Time
 absl::StatusOr<int> OnRetry(Core& core, Effects& out, SweepId sweep, absl::Time now);
 
 /// The artifact of a succeeded stage is lost or corrupt: it is made again. NOT_FOUND,
-/// FAILED_PRECONDITION: not succeeded.
+/// FAILED_PRECONDITION: not succeeded, or imported: nobody here can make it again.
 absl::Status OnArtifactLost(Core& core, Effects& out, const StageKey& stage, absl::Time now);
 
 /// After Restore: repeats the requests that a crash may have swallowed (plans of models) and brings

@@ -60,6 +60,11 @@ bool Stage::FailedForGood() const {
   return failed != nullptr && !failed->retry_at;
 }
 
+bool Stage::Imported() const {
+  const auto* succeeded = std::get_if<in::Succeeded>(&payload_);
+  return succeeded != nullptr && succeeded->lease == LeaseId();
+}
+
 bool Stage::Ended() const {
   return state() == StageState::kSucceeded || state() == StageState::kCancelled || FailedForGood();
 }

@@ -178,6 +178,8 @@ class Stage {
   /// Succeeded, cancelled, or failed with no retry due.
   bool Ended() const;
   bool FailedForGood() const;
+  /// Succeeded without a lease: the work was done elsewhere, and nobody here can do it again.
+  bool Imported() const;
   /// The holder while leased or running, else nullptr.
   const Holding* holding() const;
   /// The fence of the current attempt. REQUIRES: holding().

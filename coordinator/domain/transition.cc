@@ -325,6 +325,28 @@ Stage& AddStage(Core& core,
   return stage;
 }
 
+Stage& AddImportedStage(Core& core,
+                        Effects& out,
+                        std::shared_ptr<const StageDefinition> definition,
+                        std::shared_ptr<const ArtifactManifest> artifact,
+                        absl::Time now) {
+  BITSWEEP_CHECK(definition->upstream.empty()) << definition->key.value() << " has upstreams";
+  auto owned = std::make_unique<Stage>(std::move(definition),
+                                       core.counters.next_stage++,
+                                       in::Succeeded{artifact, LeaseId()},
+                                       /*attempt=*/1,
+                                       /*forgiven=*/0,
+                                       FailureCounts{});
+  Stage& stage = *owned;
+  core.stages.emplace(stage.key(), std::move(owned));
+  WireStage(core, stage);
+  ++core.stage_counts[Index(stage.kind())][Index(stage.state())];
+  out.changes.push_back(change::StageAdded{
+      stage.shared_definition(), stage.serial(), stage.state(), now, stage.attempt()});
+  out.changes.push_back(change::ArtifactPublished{stage.key(), std::move(artifact)});
+  return stage;
+}
+
 void WantStage(Core& core, Effects& out, Sweep& sweep, Stage& stage, absl::Time now) {
   // The newest sweeps are at the end, and a stage is wanted by a sweep once for each of its cells.
   if (std::find(stage.sweeps.rbegin(), stage.sweeps.rend(), &sweep) != stage.sweeps.rend()) {

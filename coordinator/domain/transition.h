@@ -41,6 +41,13 @@ Stage& AddStage(Core& core,
                 Effects& out,
                 std::shared_ptr<const StageDefinition> definition,
                 absl::Time now);
+/// Adds a stage that is not yet known as one that has succeeded elsewhere. Emits StageAdded and
+/// ArtifactPublished. REQUIRES: no upstream.
+Stage& AddImportedStage(Core& core,
+                        Effects& out,
+                        std::shared_ptr<const StageDefinition> definition,
+                        std::shared_ptr<const ArtifactManifest> artifact,
+                        absl::Time now);
 /// Puts a stage into its core's graph and counters. REQUIRES: upstreams are there. Restore uses it
 /// too.
 void WireStage(Core& core, Stage& stage);

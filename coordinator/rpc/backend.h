@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -15,6 +16,7 @@
 #include <absl/time/time.h>
 
 #include "coordinator/domain/handlers.h"
+#include "coordinator/domain/provenance.h"
 #include "coordinator/domain/status.h"
 #include "proto/contract/cell.h"
 #include "proto/contract/session.h"
@@ -139,6 +141,45 @@ class SweepBackend {
   virtual std::vector<WorkerView> Workers() = 0;
 };
 
+/// Somebody's outcomes, uploaded before.
+struct ImportCommand {
+  std::string request_id, name, user;
+  std::string file_name;                    // Without its folder; ends in .gz where it is gzipped.
+  Digest digest;
+  std::vector<std::string> maps, defaults;  // As on the command line.
+};
+
+struct ImportReceipt {
+  SubmitReceipt sweep;
+  std::int64_t rows = 0;
+  std::vector<std::string> questions, notes;
+};
+
+struct StatsQuery {
+  std::string sweep, question, benchmark, format;  // Empty question: every one.
+  std::uint64_t seed = 0;
+  int permutations = 0, resamples = 0;  // 0: the default.
+};
+
+struct RenderedStats {
+  std::string question, kind, text;
+};
+
+/// A finished cell, sample by sample.
+struct CellSamples {
+  CellStatus cell;
+  std::vector<VerdictRow> verdicts;  // By problem and sample.
+};
+
+struct SweepRecord {
+  SweepId id;
+  Submission submission;
+  SweepState state = SweepState::kPlanning;
+  absl::Time created;
+  bool imported = false;
+  std::vector<StageProvenance> stages;
+};
+
 class ResultBackend {
  public:
   virtual ~ResultBackend() = default;
@@ -149,6 +190,15 @@ class ResultBackend {
                                                             const std::string& format,
                                                             const TableChoices& choices) = 0;
   virtual absl::StatusOr<std::vector<CellStatus>> Cells(const std::string& sweep) = 0;
+  virtual absl::StatusOr<ImportReceipt> Import(const ImportCommand& command) = 0;
+  virtual absl::StatusOr<std::vector<RenderedStats>> Stats(const StatsQuery& query) = 0;
+  virtual absl::StatusOr<std::string> Compare(const std::string& sweep,
+                                              const std::string& with,
+                                              const std::string& format) = 0;
+  /// Calls `sink` for every succeeded cell in the sweep's order until it returns false.
+  virtual absl::Status Outcomes(const std::string& sweep,
+                                const std::function<bool(const CellSamples&)>& sink) = 0;
+  virtual absl::StatusOr<SweepRecord> Record(const std::string& sweep) = 0;
 };
 
 /// All of it: what coordinator/app implements.

@@ -157,6 +157,10 @@ v1::Cell Encode(const CellStatus& cell) {
   if (definition.quantize) {
     out.set_quantize_stage(definition.quantize->value());
   }
+  out.set_inspect_stage(definition.inspect.value());
+  if (definition.finetune) {
+    out.set_finetune_stage(definition.finetune->value());
+  }
   if (definition.generate) {
     out.set_generate_stage(definition.generate->value());
   }
@@ -185,6 +189,54 @@ absl::StatusOr<SweepSource> Decode(const v1::SweepSource& message) {
     source.files[path] = Digest(digest);
   }
   return source;
+}
+
+v1::SweepRecord Encode(const SweepRecord& record) {
+  v1::SweepRecord out;
+  const Submission& from = record.submission;
+  out.set_sweep(record.id.value());
+  out.set_name(from.name);
+  out.set_user(from.user);
+  out.set_state(std::string(ToString(record.state)));
+  out.set_created_us(absl::ToUnixMicros(record.created));
+  out.set_file_name(from.file_name);
+  out.set_text(from.spec_text);
+  for (const auto& [name, value] : from.settings) {
+    (*out.mutable_settings())[name] = value;
+  }
+  for (const auto& [path, digest] : from.files) {
+    (*out.mutable_file_sha256())[path] = digest.value();
+  }
+  out.set_device(from.device);
+  out.set_dtype(from.dtype);
+  out.set_imported(record.imported);
+  return out;
+}
+
+v1::StageRecord Encode(const StageProvenance& stage) {
+  v1::StageRecord out;
+  out.set_stage(stage.stage.value());
+  out.set_kind(stage.kind);
+  out.set_label(stage.label);
+  out.set_parameters_json(stage.parameters);
+  out.set_summary_json(Utf8(stage.summary));
+  out.set_semantics(stage.semantics);
+  for (const ArtifactFile& file : stage.files) {
+    v1::RecordFile* row = out.add_files();
+    row->set_name(file.name);
+    row->set_size(file.size);
+    row->set_sha256(file.digest.value());
+  }
+  out.set_attempt(stage.attempt);
+  out.set_worker(stage.worker);
+  out.set_worker_version(stage.worker_version);
+  out.set_gpus(stage.gpus);
+  out.set_build(Utf8(stage.build));
+  out.set_started_us(stage.started ? absl::ToUnixMicros(*stage.started) : 0);
+  out.set_ended_us(stage.ended ? absl::ToUnixMicros(*stage.ended) : 0);
+  out.set_peak_host_bytes(stage.peak_host_bytes);
+  out.set_peak_gpu_bytes(stage.peak_gpu_bytes);
+  return out;
 }
 
 std::string SweepStatusJson(const SweepView& view) { return ToJson(Encode(view)); }

@@ -11,6 +11,8 @@ v1::SweepSummary Encode(const SweepSummary& summary);
 v1::SweepStatus Encode(const SweepView& view);
 v1::WorkerStatus Encode(const WorkerView& view);
 v1::Cell Encode(const CellStatus& cell);
+v1::SweepRecord Encode(const SweepRecord& record);
+v1::StageRecord Encode(const StageProvenance& stage);
 /// INVALID_ARGUMENT: too large, or a digest that is none.
 absl::StatusOr<SweepSource> Decode(const v1::SweepSource& message);
 /// SweepStatus as JSON with the proto's member names: what the page reads.

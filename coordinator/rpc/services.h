@@ -72,6 +72,15 @@ class ResultsService final : public v1::Results::Service {
   explicit ResultsService(ResultBackend& backend) : backend_(backend) {}
   grpc::Status Table(grpc::ServerContext*, const v1::TableRequest*, v1::TableResponse*) override;
   grpc::Status Cells(grpc::ServerContext*, const v1::CellsRequest*, v1::CellsResponse*) override;
+  grpc::Status Import(grpc::ServerContext*, const v1::ImportRequest*, v1::ImportResponse*) override;
+  grpc::Status Stats(grpc::ServerContext*, const v1::StatsRequest*, v1::StatsResponse*) override;
+  grpc::Status Compare(grpc::ServerContext*, const v1::CompareRequest*, v1::CompareResponse*) override;
+  grpc::Status Outcomes(grpc::ServerContext*,
+                        const v1::OutcomesRequest*,
+                        grpc::ServerWriter<v1::CellOutcomes>*) override;
+  grpc::Status Record(grpc::ServerContext*,
+                      const v1::RecordRequest*,
+                      grpc::ServerWriter<v1::RecordPart>*) override;
 
  private:
   ResultBackend& backend_;

@@ -220,7 +220,9 @@ Explanation Explain(const Core& core, const Stage& stage, absl::Time now) {
       ExplainHeld(stage, now, reasons);
       break;
     case StageState::kSucceeded:
-      reasons.push_back({ReasonKind::kSucceeded, Cat("succeeded at attempt ", stage.attempt())});
+      reasons.push_back({ReasonKind::kSucceeded,
+                         stage.Imported() ? std::string("imported: the work was done elsewhere")
+                                          : Cat("succeeded at attempt ", stage.attempt())});
       break;
     case StageState::kFailed:
       ExplainFailed(stage, now, reasons);

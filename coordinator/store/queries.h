@@ -61,11 +61,11 @@ inline constexpr Query kWriteModel{"write_model", R"sql(
   ON CONFLICT (sweep_id, inspect_id) DO UPDATE SET plan = excluded.plan)sql"};
 
 // ?1 id, ?2 key, ?3 kind, ?4 label, ?5 parameters, ?6 spec, ?7 inputs, ?8 needs, ?9 cost, ?10
-// state, ?11 created.
+// state, ?11 created, ?12 attempt.
 inline constexpr Query kAddStage{"add_stage", R"sql(
   INSERT INTO stage (stage_id, key, kind, label, parameters, spec, inputs, needs, cost_estimate,
                      state, attempt, forgiven, created_us)
-  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 0, 0, ?11))sql"};
+  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?12, 0, ?11))sql"};
 // ?1 stage id, ?2 position, ?3 upstream stage.
 inline constexpr Query kAddUpstream{"add_upstream", R"sql(
   INSERT INTO stage_upstream (stage_id, position, upstream_id)
@@ -253,6 +253,31 @@ inline constexpr Query kSampleOutcomes{"sample_outcomes", R"sql(
   SELECT cell, problem, sample, verdict, passed, study_verdict, study_passed, cpu_seconds,
          wall_seconds, memory_bytes, exit_code, signal, isolation, witness
   FROM sample_outcomes WHERE sweep = ?1 ORDER BY ordinal, problem, sample)sql"};
+// ?1 stage -> problem, sample, verdict, passed, study verdict, study passed, cpu, wall, memory, exit
+// code, signal, isolation, witness.
+inline constexpr Query kVerdicts{"verdicts", R"sql(
+  SELECT problem, sample, verdict, passed, study_verdict, study_passed, cpu_seconds, wall_seconds,
+         memory_bytes, exit_code, signal, isolation, witness
+  FROM verdict WHERE stage_id = (SELECT stage_id FROM stage WHERE key = ?1)
+  ORDER BY problem, sample)sql"};
+// ?1 sweep -> key, kind, label, parameters, semantics, summary, attempt, worker, version, GPUs,
+// build, started, ended, peak host, peak GPU, created. Of succeeded stages, with the attempt that
+// succeeded (absent where the stage was imported), by age.
+inline constexpr Query kSweepStages{"sweep_stages", R"sql(
+  SELECT s.key, s.kind, s.label, s.parameters,
+         iif(json_valid(s.needs), json_extract(s.needs, '$.semantics'), 0), s.summary, a.attempt,
+         w.name, w.version, w.gpus, a.build, a.started_us, a.ended_us, a.peak_host_bytes,
+         a.peak_gpu_bytes, s.created_us
+  FROM stage_sweep AS t
+  JOIN stage AS s USING (stage_id)
+  LEFT JOIN attempt AS a ON a.stage_id = s.stage_id AND a.attempt = s.attempt
+  LEFT JOIN worker AS w ON w.worker_id = a.worker_id
+  WHERE t.sweep_id = ?1 AND s.state = 'succeeded'
+  ORDER BY s.stage_id)sql"};
+// ?1 stage -> name, size, digest.
+inline constexpr Query kFilesOf{"files_of", R"sql(
+  SELECT name, size, sha256 FROM artifact_file
+  WHERE stage_id = (SELECT stage_id FROM stage WHERE key = ?1) ORDER BY position)sql"};
 // ?1 stage, ?2 attempt or 0 for the newest -> attempt, worker, state, failure class, message, log
 // tail, build, leased, started, ended, peak host, peak GPU.
 inline constexpr Query kAttempt{"attempt", R"sql(

@@ -100,28 +100,48 @@ StoredCell CellOf(const Statement& row) {
   return cell;
 }
 
-SampleOutcomeRow OutcomeOf(const Statement& row) {
-  SampleOutcomeRow outcome;
-  outcome.cell = row.Text(0);
-  VerdictRow& verdict = outcome.verdict;
-  verdict.problem = row.Text(1);
-  verdict.sample = static_cast<int>(row.Integer(2));
-  verdict.verdict = row.Text(3);
-  verdict.passed = row.Integer(4) != 0;
-  verdict.study_verdict = row.Text(5);
-  verdict.study_passed = row.Integer(6) != 0;
-  verdict.cpu_seconds = row.Real(7);
-  verdict.wall_seconds = row.Real(8);
-  verdict.memory_bytes = row.Integer(9);
-  if (!row.IsNull(10)) {
-    verdict.exit_code = static_cast<int>(row.Integer(10));
+/// Of a row whose columns from `at` on are those of the table.
+VerdictRow VerdictOf(const Statement& row, int at) {
+  VerdictRow verdict;
+  verdict.problem = row.Text(at);
+  verdict.sample = static_cast<int>(row.Integer(at + 1));
+  verdict.verdict = row.Text(at + 2);
+  verdict.passed = row.Integer(at + 3) != 0;
+  verdict.study_verdict = row.Text(at + 4);
+  verdict.study_passed = row.Integer(at + 5) != 0;
+  verdict.cpu_seconds = row.Real(at + 6);
+  verdict.wall_seconds = row.Real(at + 7);
+  verdict.memory_bytes = row.Integer(at + 8);
+  if (!row.IsNull(at + 9)) {
+    verdict.exit_code = static_cast<int>(row.Integer(at + 9));
   }
-  if (!row.IsNull(11)) {
-    verdict.signal = static_cast<int>(row.Integer(11));
+  if (!row.IsNull(at + 10)) {
+    verdict.signal = static_cast<int>(row.Integer(at + 10));
   }
-  verdict.isolation = row.Text(12);
-  verdict.witness = row.Text(13);
-  return outcome;
+  verdict.isolation = row.Text(at + 11);
+  verdict.witness = row.Text(at + 12);
+  return verdict;
+}
+
+StageProvenance RecordOf(const Statement& row) {
+  StageProvenance record;
+  record.stage = StageKey(row.Text(0));
+  record.kind = row.Text(1);
+  record.label = row.Text(2);
+  record.parameters = row.Text(3);
+  record.semantics = static_cast<int>(row.Integer(4));
+  record.summary = row.Text(5);
+  record.attempt = static_cast<int>(row.Integer(6));
+  record.worker = row.Text(7);
+  record.worker_version = row.Text(8);
+  record.gpus = row.Text(9);
+  record.build = row.Text(10);
+  record.started = row.OptionalTime(11);
+  record.ended = row.OptionalTime(12);
+  record.peak_host_bytes = row.Integer(13);
+  record.peak_gpu_bytes = row.Integer(14);
+  record.created = row.Time(15);
+  return record;
 }
 
 }  // namespace
@@ -222,8 +242,46 @@ absl::StatusOr<std::vector<SampleOutcomeRow>> Store::SampleOutcomes(SweepId swee
     if (!more) {
       return outcomes;
     }
-    outcomes.push_back(OutcomeOf(*rows));
+    outcomes.push_back({rows->Text(0), VerdictOf(*rows, 1)});
   }
+}
+
+absl::StatusOr<std::vector<VerdictRow>> Store::Verdicts(const StageKey& stage) {
+  std::vector<VerdictRow> verdicts;
+  BITSWEEP_ASSIGN_OR_RETURN(Statement * rows, impl_->database->Prepare(queries::kVerdicts));
+  rows->Bind(1, stage.value());
+  while (true) {
+    BITSWEEP_ASSIGN_OR_RETURN(const bool more, rows->Step());
+    if (!more) {
+      return verdicts;
+    }
+    verdicts.push_back(VerdictOf(*rows, 0));
+  }
+}
+
+absl::StatusOr<std::vector<StageProvenance>> Store::Provenance(SweepId sweep) {
+  std::vector<StageProvenance> records;
+  BITSWEEP_ASSIGN_OR_RETURN(Statement * rows, impl_->database->Prepare(queries::kSweepStages));
+  rows->Bind(1, sweep.value());
+  while (true) {
+    BITSWEEP_ASSIGN_OR_RETURN(const bool more, rows->Step());
+    if (!more) {
+      break;
+    }
+    records.push_back(RecordOf(*rows));
+  }
+  for (StageProvenance& record : records) {
+    BITSWEEP_ASSIGN_OR_RETURN(Statement * files, impl_->database->Prepare(queries::kFilesOf));
+    files->Bind(1, record.stage.value());
+    while (true) {
+      BITSWEEP_ASSIGN_OR_RETURN(const bool more, files->Step());
+      if (!more) {
+        break;
+      }
+      record.files.push_back({files->Text(0), files->Integer(1), Digest(files->Text(2))});
+    }
+  }
+  return records;
 }
 
 absl::StatusOr<AttemptRow> Store::Attempt(const StageKey& stage, int attempt) {

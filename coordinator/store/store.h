@@ -17,6 +17,7 @@
 #include <absl/time/time.h>
 
 #include "coordinator/domain/change.h"
+#include "coordinator/domain/provenance.h"
 #include "coordinator/study/tables.h"
 
 #include "proto/base/ids.h"
@@ -73,6 +74,10 @@ class Store {
   absl::StatusOr<std::vector<CellResult>> CellResults(SweepId sweep);
   /// Ordered by cell, problem, sample.
   absl::StatusOr<std::vector<SampleOutcomeRow>> SampleOutcomes(SweepId sweep);
+  /// Of one grade stage, ordered by problem and sample; empty where it has none.
+  absl::StatusOr<std::vector<VerdictRow>> Verdicts(const StageKey& stage);
+  /// The sweep's succeeded stages, upstream before downstream.
+  absl::StatusOr<std::vector<StageProvenance>> Provenance(SweepId sweep);
   /// `attempt` 0: the newest. NOT_FOUND.
   absl::StatusOr<AttemptRow> Attempt(const StageKey& stage, int attempt);
   /// Every blob that an artifact or a sweep's file refers to: what may not be deleted.

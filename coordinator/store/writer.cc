@@ -112,6 +112,7 @@ struct Writer {
     add->Bind(4, stage.label).Bind(5, stage.parameters).Bind(6, stage.spec);
     add->Bind(7, EncodeInputs(stage.inputs)).Bind(8, EncodeNeeds(stage.needs));
     add->Bind(9, stage.cost_estimate).Bind(10, bitsweep::ToString(row.state)).Bind(11, row.at);
+    add->Bind(12, row.attempt);
     BITSWEEP_RETURN_IF_ERROR(add->Run().status());
     for (std::size_t i = 0; i < stage.upstream.size(); ++i) {
       BITSWEEP_ASSIGN_OR_RETURN(Statement * upstream, database.Prepare(queries::kAddUpstream));

@@ -206,6 +206,63 @@ grpc::Status FakeCoordinator::Cells(Context*,
   return Note("Cells " + request->sweep());
 }
 
+grpc::Status FakeCoordinator::Import(Context*,
+                                     const v1::ImportRequest* request,
+                                     v1::ImportResponse* response) {
+  const grpc::Status answer = Note("Import");
+  if (!answer.ok()) {
+    return answer;
+  }
+  const std::lock_guard lock(mutex_);
+  imports.push_back(*request);
+  response->set_sweep(5);
+  response->set_name(request->name());
+  response->set_cells(2);
+  response->set_rows(4);
+  response->add_questions("rq1");
+  return grpc::Status::OK;
+}
+
+grpc::Status FakeCoordinator::Stats(Context*,
+                                    const v1::StatsRequest* request,
+                                    v1::StatsResponse* response) {
+  *response = stats;
+  return Note("Stats " + request->sweep() + "/" + request->question() + "/" +
+              request->benchmark() + "/" + request->format() + "/" +
+              std::to_string(request->seed()) + "/" + std::to_string(request->permutations()) +
+              "/" + std::to_string(request->resamples()));
+}
+
+grpc::Status FakeCoordinator::Compare(Context*,
+                                      const v1::CompareRequest* request,
+                                      v1::CompareResponse* response) {
+  response->set_text("beside\n");
+  return Note("Compare " + request->sweep() + " " + request->with() + " " + request->format());
+}
+
+grpc::Status FakeCoordinator::Outcomes(Context*,
+                                       const v1::OutcomesRequest* request,
+                                       grpc::ServerWriter<v1::CellOutcomes>* writer) {
+  for (const v1::CellOutcomes& piece : outcomes) {
+    writer->Write(piece);
+  }
+  return Note("Outcomes " + request->sweep());
+}
+
+grpc::Status FakeCoordinator::Record(Context*,
+                                     const v1::RecordRequest* request,
+                                     grpc::ServerWriter<v1::RecordPart>* writer) {
+  v1::RecordPart part;
+  *part.mutable_sweep() = record;
+  writer->Write(part);
+  for (const v1::StageRecord& stage : stages) {
+    v1::RecordPart next;
+    *next.mutable_stage() = stage;
+    writer->Write(next);
+  }
+  return Note("Record " + request->sweep());
+}
+
 grpc::Status FakeCoordinator::Missing(Context*,
                                       const v1::MissingRequest* request,
                                       v1::MissingResponse* response) {

@@ -46,10 +46,15 @@ class FakeCoordinator : public v1::Sweeps::Service,
   v1::ExplainResponse explanation;
   v1::LogsResponse logs;
   std::string plan_json = R"({"cached": 7})";
+  v1::StatsResponse stats;
+  v1::SweepRecord record;
+  std::vector<v1::StageRecord> stages;
+  std::vector<v1::CellOutcomes> outcomes;
 
   // What it was asked.
   std::vector<std::string> calls;  // "Cancel demo"
   std::vector<v1::SubmitRequest> submits;
+  std::vector<v1::ImportRequest> imports;
   std::map<std::string, std::string> blobs;
   std::vector<std::string> watched;
 
@@ -74,6 +79,15 @@ class FakeCoordinator : public v1::Sweeps::Service,
   grpc::Status Version(Context*, const v1::VersionRequest*, v1::VersionResponse*) override;
   grpc::Status Table(Context*, const v1::TableRequest*, v1::TableResponse*) override;
   grpc::Status Cells(Context*, const v1::CellsRequest*, v1::CellsResponse*) override;
+  grpc::Status Import(Context*, const v1::ImportRequest*, v1::ImportResponse*) override;
+  grpc::Status Stats(Context*, const v1::StatsRequest*, v1::StatsResponse*) override;
+  grpc::Status Compare(Context*, const v1::CompareRequest*, v1::CompareResponse*) override;
+  grpc::Status Outcomes(Context*,
+                        const v1::OutcomesRequest*,
+                        grpc::ServerWriter<v1::CellOutcomes>*) override;
+  grpc::Status Record(Context*,
+                      const v1::RecordRequest*,
+                      grpc::ServerWriter<v1::RecordPart>*) override;
   grpc::Status Missing(Context*, const v1::MissingRequest*, v1::MissingResponse*) override;
   grpc::Status Upload(Context*, grpc::ServerReader<v1::UploadPiece>*, v1::UploadResponse*) override;
 

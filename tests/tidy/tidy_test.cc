@@ -25,6 +25,7 @@ const std::map<std::string, std::set<std::string>>& Arrows() {
       {"proto/contract", {"proto/base"}},
       {"proto/wire", {"proto/base", "proto/contract", "proto/bitsweep"}},
       {"coordinator/study", {"proto/base", "proto/contract"}},
+      {"coordinator/outcomes", {"proto/base", "proto/contract", "coordinator/study"}},
       {"coordinator/domain", {"proto/base", "proto/contract"}},
       {"coordinator/scheduler", {"proto/base", "proto/contract", "coordinator/domain"}},
       {"coordinator/store", {"proto/base", "proto/contract", "coordinator/domain", "coordinator/study"}},
@@ -34,8 +35,8 @@ const std::map<std::string, std::set<std::string>>& Arrows() {
        {"proto/base", "proto/contract", "proto/wire", "proto/bitsweep", "coordinator/domain", "coordinator/study"}},
       {"coordinator/web", {"proto/base", "proto/contract", "coordinator/study", "coordinator/metrics"}},
       {"coordinator/app",
-       {"proto/base", "proto/contract", "proto/wire", "coordinator/study", "coordinator/domain", "coordinator/scheduler",
-        "coordinator/store", "coordinator/artifacts", "coordinator/metrics", "coordinator/rpc", "coordinator/web"}},
+       {"proto/base", "proto/contract", "proto/wire", "coordinator/study", "coordinator/outcomes", "coordinator/domain",
+        "coordinator/scheduler", "coordinator/store", "coordinator/artifacts", "coordinator/metrics", "coordinator/rpc", "coordinator/web"}},
       {"worker/agent", {"proto/base", "proto/contract"}},
       {"worker/rpc", {"proto/base", "proto/contract", "proto/wire", "proto/bitsweep", "worker/agent"}},
       {"worker/runtime", {"proto/base", "proto/contract", "worker/agent"}},
@@ -46,7 +47,8 @@ const std::map<std::string, std::set<std::string>>& Arrows() {
       {"worker/grade", {"proto/base", "worker/benchmark"}},
       {"worker/app",
        {"proto/base", "proto/contract", "proto/wire", "worker/agent", "worker/rpc", "worker/runtime", "worker/metrics"}},
-      {"cli", {"proto/base", "proto/contract", "proto/wire", "proto/bitsweep", "coordinator/study"}},
+      {"cli",
+       {"proto/base", "proto/contract", "proto/wire", "proto/bitsweep", "coordinator/study", "coordinator/outcomes"}},
   };
   return kArrows;
 }
@@ -72,10 +74,11 @@ const std::vector<Ownership>& Owners() {
       {"yaml-cpp", {"coordinator/study"}},
       {"seccomp", {"worker/grade"}},
       {"zstd", {"worker/grade"}},
+      {"zlib", {"coordinator/outcomes"}},
       {"openssl", {"proto/base", "coordinator/artifacts"}},
       {"absl/",
-       {"proto/base", "proto/contract", "proto/wire", "coordinator/study", "coordinator/domain", "coordinator/scheduler",
-        "coordinator/store", "coordinator/artifacts", "coordinator/metrics", "coordinator/rpc", "coordinator/web",
+       {"proto/base", "proto/contract", "proto/wire", "coordinator/study", "coordinator/outcomes", "coordinator/domain",
+        "coordinator/scheduler", "coordinator/store", "coordinator/artifacts", "coordinator/metrics", "coordinator/rpc", "coordinator/web",
         "coordinator/app", "worker/agent", "worker/rpc", "worker/runtime", "worker/metrics", "worker/grade", "worker/app",
         "cli"}},
   };
