@@ -116,6 +116,8 @@ class LiveDisplay : public Display {
   absl::Time drawn_ = absl::InfinitePast();
 };
 
+constexpr std::string_view kAway = "the coordinator is away; trying to reach it again";
+
 class PlainDisplay : public Display {
  public:
   explicit PlainDisplay(Context& context) : context_(context) {}
@@ -129,11 +131,17 @@ class PlainDisplay : public Display {
       return;
     }
     const absl::Time now = context_.Now();
-    if (view.connected != connected_ && !view.finished) {
-      Say(now,
-          view.connected ? "the coordinator is back"
-                         : "the coordinator is away; trying to reach it again");
-      connected_ = view.connected;
+    if (view.reconnections > reconnections_) {
+      if (connected_) {  // It went and came between two looks.
+        Say(now, kAway);
+      }
+      Say(now, "the coordinator is back");
+      reconnections_ = view.reconnections;
+      connected_ = true;
+    }
+    if (connected_ && !view.connected && !view.finished) {
+      Say(now, kAway);
+      connected_ = false;
     }
     if (!connected_) {
       return;  // Nothing new can have come.
@@ -172,6 +180,7 @@ class PlainDisplay : public Display {
 
   Context& context_;
   bool connected_ = true;
+  int reconnections_ = 0;
   std::string line_;
   std::string state_;
   absl::Time written_ = absl::InfinitePast();
