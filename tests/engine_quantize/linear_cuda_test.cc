@@ -36,11 +36,10 @@ class LinearCudaTest : public ::testing::Test {
     if (at::hasCUDA() && kernels::DeviceSupported()) {
       return;
     }
-    std::puts("skipped: no GPU of compute capability 9.0");
+    GTEST_SKIP() << "skipped: no GPU of compute capability 9.0";
 #else
-    std::puts("skipped: built without BITSWEEP_CUDA");
+    GTEST_SKIP() << "skipped: built without BITSWEEP_CUDA";
 #endif
-    GTEST_SKIP();
   }
 
   static LinearResult Run(const SyntheticLinear& linear,

@@ -59,8 +59,7 @@ class DeviceOpsTest : public ::testing::Test {
  protected:
   void SetUp() override {
     if (!DeviceSupported()) {
-      std::puts("skipped: no GPU of compute capability 9.0");
-      GTEST_SKIP();
+      GTEST_SKIP() << "skipped: no GPU of compute capability 9.0";
     }
   }
 };
@@ -383,8 +382,7 @@ TEST_F(DeviceOpsTest, PanelSearchTakesTheReferencesCodes) {
 #else
 
 TEST(DeviceOpsTest, NeedsABuildWithCuda) {
-  std::puts("skipped: built without BITSWEEP_CUDA");
-  GTEST_SKIP();
+  GTEST_SKIP() << "skipped: built without BITSWEEP_CUDA";
 }
 
 #endif
