@@ -271,7 +271,8 @@ class Comparer {
     std::vector<std::string> precisions;
     for (const PublishedPrecision& study : study_.precisions) {
       for (const PrecisionSpec& ours : spec_.precisions) {
-        if (PublishedPrecisionOf(ours.label) == study.label &&
+        // An imported sweep does not say what is behind its labels.
+        if (ours.method != "imported" && PublishedPrecisionOf(ours.label) == study.label &&
             std::tuple(ours.codebooks, ours.codebook_bits, ours.group_size) !=
                 std::tuple(study.codebooks, study.codebook_bits, study.group_size)) {
           precisions.push_back(fmt::format("{} is {}x{} in groups of {} here, {}x{} in {} there",
