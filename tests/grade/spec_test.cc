@@ -41,7 +41,7 @@ TEST(SpecTest, EveryMemberArrives) {
   EXPECT_EQ(job->completions, "/c.jsonl");
   EXPECT_EQ(job->output, "/out/verdicts.jsonl");
   EXPECT_EQ(job->language, benchmark::Language::kJava);
-  EXPECT_EQ(job->options.jobs, 2);
+  EXPECT_EQ(job->options.jobs, 4) << "two programs a thread";
   EXPECT_EQ(job->options.post_processing, benchmark::PostProcessing::kKeepHelpers);
   EXPECT_EQ(job->options.isolation, Isolation::kNone);
   EXPECT_EQ(job->options.limits.wall, absl::Seconds(2.5));
