@@ -82,5 +82,36 @@ TEST_F(HostileTest, NoForgingProgramPasses) {
   EXPECT_EQ(Trim(ReadSmallFile(Cat("/proc/self/task/", getpid(), "/children"))), "");
 }
 
+TEST_F(HostileTest, InTheProgramsProcessALyingObjectPasses) {
+  // What the study's way lets through, and why the tests are elsewhere by default.
+  const std::string lie = "class L:\n    def __eq__(self, other): return True\n";
+  EXPECT_EQ(GradeOne(lie + "assert L() == 41\n").verdict, Verdict::kPass);
+}
+
+class HostileJavaTest : public ProgramTest {
+ protected:
+  HostileJavaTest() : ProgramTest(benchmark::Language::kJava) {}
+};
+
+TEST_F(HostileJavaTest, ForgingProgramsGetTheirVerdicts) {
+  std::vector<std::string> names, programs;
+  for (const auto& entry : std::filesystem::directory_iterator("grade/hostile/java")) {
+    names.push_back(entry.path().stem());
+    programs.push_back(ReadSmallFile(entry.path()));
+  }
+  ASSERT_GE(programs.size(), 8U);
+  options_.limits.wall = absl::Seconds(10);
+  const std::vector<Outcome> outcomes = GradeAll(programs);
+  for (std::size_t i = 0; i < programs.size(); ++i) {
+    // A program that is let through says so: its first line is `pass`, its second NOT CONTAINED.
+    const std::string expected = Cat("// verdict: ", VerdictName(outcomes[i].verdict), "\n");
+    EXPECT_TRUE(programs[i].starts_with(expected)) << names[i] << " " << expected
+                                                   << outcomes[i].error;
+    EXPECT_EQ(outcomes[i].verdict == Verdict::kPass,
+              programs[i].find("NOT CONTAINED") != std::string::npos)
+        << names[i];
+  }
+}
+
 }  // namespace
 }  // namespace bitsweep::grade

@@ -221,7 +221,8 @@ absl::StatusOr<Outcome> JavaRunner::Run(std::string_view jar,
                                         const Cancellation& cancellation) const {
   const std::string nonce = MakeNonce();
   Job job;
-  job.argv = {java_, "-ea"};
+  // No attaching: another virtual machine could read this one's frames.
+  job.argv = {java_, "-ea", "-XX:+DisableAttachMechanism"};
   job.argv.insert(job.argv.end(), MachineOptions().begin(), MachineOptions().end());
   job.argv.insert(job.argv.end(),
                   {"-cp",
