@@ -204,11 +204,12 @@ TEST_F(ToolTest, VerdictsKeepTheOrderOfTheCompletionsAndHaveEveryMember) {
                                "stdout",
                                "stderr",
                                "isolation",
-                               "witness"}) {
+                               "witness",
+                               "witness_reason"}) {
       EXPECT_TRUE(verdicts[i].contains(member)) << member;
     }
     EXPECT_EQ(verdicts[i]["isolation"], "bubblewrap");
-    EXPECT_EQ(verdicts[i]["witness"], "weak");
+    EXPECT_EQ(verdicts[i]["witness"], "strong") << verdicts[i]["witness_reason"];
   }
 }
 

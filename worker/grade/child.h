@@ -29,7 +29,8 @@ namespace bitsweep::grade {
 inline constexpr int kReportDescriptor = 3;
 inline constexpr int kInfoDescriptor = 4;
 inline constexpr int kBlockDescriptor = 5;
-inline constexpr int kFirstFreeDescriptor = 6;
+inline constexpr int kSocketDescriptor = 6;
+inline constexpr int kFirstFreeDescriptor = 7;
 
 struct ChildSpec {
   std::vector<std::string> argv;  // argv[0] is an absolute path.

@@ -94,8 +94,8 @@ ordered_json VerdictLine(const benchmark::Record& record,
           {"stdout", outcome.output},
           {"stderr", outcome.error},
           {"isolation", IsolationName(isolation)},
-          // Tests and program share a process as yet.
-          {"witness", "weak"}};
+          {"witness", outcome.weak_reason.empty() ? "strong" : "weak"},
+          {"witness_reason", outcome.weak_reason}};
 }
 
 /// Writes beside `path` and renames: a reader sees the whole file or none.
@@ -144,7 +144,7 @@ ordered_json Summary(const GradeJob& job, const Grader& grader, const GradeRepor
           // Samples that took the verdict of an identical program.
           {"copied_verdicts", report.outcome_of.size() - report.outcomes.size()},
           {"by_verdict", verdicts},
-          {"weak_witnesses", total},
+          {"weak_witnesses", report.weak_witnesses},
           {"wall_seconds", absl::ToDoubleSeconds(report.wall)},
           {"cpu_seconds", absl::ToDoubleSeconds(report.cpu)},
           {"peak_memory_bytes", report.peak_memory_bytes},
@@ -221,6 +221,11 @@ absl::StatusOr<GradeJob> ParseSpec(std::string_view text, const std::string& ori
   } else {
     spec.Complain("/grading/isolation",
                   Cat("must be bubblewrap, landlock or none, found \"", isolation, "\""));
+  }
+  const std::string grading = spec.Text("/grading/tests", false, "apart");
+  job.options.tests_apart = grading != "study";
+  if (grading != "apart" && grading != "study") {
+    spec.Complain("/grading/tests", Cat("must be apart or study, found \"", grading, "\""));
   }
   const double seconds = spec.Number("/grading/timeout_seconds", false, 15, 0.1, 3600);
   job.options.limits.wall = absl::Seconds(seconds);

@@ -43,6 +43,7 @@ struct Arguments {
   std::string spec;
   std::string post_processing = "study";
   std::string isolation = "bubblewrap";
+  std::string grading = "apart";
   double timeout_seconds = 15;
   int events = -1;
 };
@@ -65,6 +66,11 @@ void AddRun(CLI::App& app, Arguments& arguments) {
       ->capture_default_str();
   run->add_option("--isolation", arguments.isolation, "Required isolation")
       ->check(CLI::IsMember({"bubblewrap", "landlock", "none"}))
+      ->capture_default_str();
+  run->add_option("--grading",
+                  arguments.grading,
+                  "Python tests: apart from the program, or as in the study in its process")
+      ->check(CLI::IsMember({"apart", "study"}))
       ->capture_default_str();
   run->add_option("--jobs", options.jobs, "Programs at a time")
       ->check(CLI::Range(1, 1024))
@@ -91,6 +97,7 @@ absl::StatusOr<GradeJob> JobOf(const Arguments& arguments, bool from_spec) {
   } else {
     job.options.post_processing = *benchmark::ParsePostProcessing(arguments.post_processing);
     job.options.isolation = *ParseIsolation(arguments.isolation);
+    job.options.tests_apart = arguments.grading == "apart";
     job.options.limits.wall = absl::Seconds(arguments.timeout_seconds);
     job.options.limits.cpu = job.options.limits.wall + absl::Seconds(1);
   }

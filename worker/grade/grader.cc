@@ -35,7 +35,9 @@ class GradeRun {
     const absl::Time started = absl::Now();
     BITSWEEP_RETURN_IF_ERROR(Assemble(records, completions));
     OpenCgroups();
+    tests_.resize(static_cast<std::size_t>(options_.jobs));
     if (python_ != nullptr) {
+      BITSWEEP_RETURN_IF_ERROR(LookAtTests());
       for (std::size_t i = 0; i < programs_.size(); ++i) {
         queue_.Add([this, i](int thread) { RunPython(i, thread); });
       }
@@ -51,6 +53,7 @@ class GradeRun {
  private:
   absl::Status Assemble(const std::vector<Record>& records,
                         const std::vector<Completion>& completions) {
+    forms_.resize(records.size());
     std::unordered_map<std::string, std::size_t> known;
     for (const Completion& completion : completions) {
       const Record& record = records[completion.record];
@@ -64,9 +67,13 @@ class GradeRun {
                                               " bytes, allowed are ",
                                               kProgramBytesMax));
       }
-      const auto [at, fresh] = known.emplace(std::move(program), programs_.size());
+      // The same text, and the tests begin at the same place.
+      const auto [at, fresh] =
+          known.emplace(Cat(record.tests.size(), ":", program), programs_.size());
       if (fresh) {
-        programs_.push_back(at->first);
+        programs_.push_back(std::move(program));
+        records_.push_back(&record);
+        forms_of_.push_back(&forms_[completion.record]);
         uses_.push_back(0);
       }
       ++uses_[at->second];
@@ -120,11 +127,71 @@ class GradeRun {
     }
   }
 
+  /// Decides for each record in use whether its tests can run apart from the program.
+  absl::Status LookAtTests() {
+    for (std::size_t i = 0; i < programs_.size(); ++i) {
+      TestForm& form = *forms_of_[i];
+      if (!form.reason.empty() || form.apart) {
+        continue;
+      }
+      if (!options_.tests_apart) {
+        form.reason = "asked for: grading as in the study";
+        continue;
+      }
+      if (!tests_[0]) {
+        BITSWEEP_ASSIGN_OR_RETURN(tests_[0], python_->StartTests());
+      }
+      BITSWEEP_ASSIGN_OR_RETURN(form, tests_[0]->Look(*records_[i], cancellation_));
+    }
+    return absl::OkStatus();
+  }
+
   void RunPython(std::size_t index, int thread) {
-    Finish(index, Twice([&] {
-             return python_->Run(
-                 programs_[index], options_.limits, CgroupOf(thread), cancellation_);
-           }));
+    if (forms_of_[index]->apart) {
+      Finish(index, Twice([&] { return RunApart(index, thread); }));
+      return;
+    }
+    absl::StatusOr<Outcome> outcome = Twice([&] {
+      return python_->Run(programs_[index], options_.limits, CgroupOf(thread), cancellation_);
+    });
+    if (outcome.ok()) {
+      outcome->weak_reason = forms_of_[index]->reason;
+    }
+    Finish(index, std::move(outcome));
+  }
+
+  absl::StatusOr<Outcome> RunApart(std::size_t index, int thread) {
+    std::unique_ptr<TestRunner>& tests = tests_[static_cast<std::size_t>(thread)];
+    const Record& record = *records_[index];
+    // A program is prompt + completion + "\n" + tests.
+    const std::string_view program =
+        std::string_view(programs_[index])
+            .substr(0, programs_[index].size() - record.tests.size());
+    for (int attempt = 1;; ++attempt) {
+      if (!tests) {
+        BITSWEEP_ASSIGN_OR_RETURN(tests, python_->StartTests());
+      }
+      absl::StatusOr<Outcome> outcome = python_->RunApart(
+          program, record, *tests, options_.limits, CgroupOf(thread), cancellation_);
+      if (outcome.ok()) {
+        return outcome;
+      }
+      tests.reset();
+      // The tests run with right programs, so that what this one returned is to blame.
+      const bool busy = absl::IsDeadlineExceeded(outcome.status());
+      if (!busy && (!absl::IsAborted(outcome.status()) || attempt < kInfrastructureAttempts)) {
+        if (absl::IsAborted(outcome.status())) {
+          continue;
+        }
+        return outcome;
+      }
+      Outcome blamed;
+      blamed.verdict = busy ? Verdict::kTimeout : Verdict::kForbidden;
+      blamed.study = busy ? StudyVerdict::kTimeout : StudyVerdict::kException;
+      blamed.weak_reason.clear();
+      blamed.error = std::string(outcome.status().message());
+      return blamed;
+    }
   }
 
   void CompileJava(std::size_t begin, std::size_t end, int thread) {
@@ -183,6 +250,7 @@ class GradeRun {
     report_.passed += outcome->verdict == Verdict::kPass ? uses : 0;
     report_.study_passed += outcome->study == StudyVerdict::kOk ? uses : 0;
     report_.cpu += outcome->cpu;
+    report_.weak_witnesses += outcome->weak_reason.empty() ? 0 : uses;
     report_.peak_memory_bytes = std::max(report_.peak_memory_bytes, outcome->memory_bytes);
     report_.outcomes[index] = *std::move(outcome);
     done_ += uses;
@@ -204,7 +272,11 @@ class GradeRun {
   const Cancellation& cancellation_;
   WorkQueue queue_;
   std::vector<std::unique_ptr<Cgroup>> cgroups_;  // One for each thread; null where there is none.
+  std::vector<std::unique_ptr<TestRunner>> tests_;  // One for each thread, started when needed.
+  std::vector<TestForm> forms_;                   // Of each record in use.
   std::vector<std::string> programs_;             // Distinct.
+  std::vector<const Record*> records_;            // Of each program.
+  std::vector<TestForm*> forms_of_;               // The same.
   std::vector<std::int64_t> uses_;                // Completions that make each program.
   std::int64_t total_ = 0;
 

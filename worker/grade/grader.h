@@ -30,6 +30,8 @@ struct GraderOptions {
   benchmark::PostProcessing post_processing = benchmark::PostProcessing::kStudy;
   Limits limits;
   int jobs = 1;
+  // Python tests run apart from the program, where they can. False (the study's way): in its process.
+  bool tests_apart = true;
   std::string search_path;  // As $PATH.
   std::string python;       // Empty: found.
   std::string java;
@@ -43,6 +45,7 @@ struct GradeReport {
   std::array<std::int64_t, kVerdictCount> by_verdict{};  // Completions by verdict.
   std::int64_t passed = 0;
   std::int64_t study_passed = 0;
+  std::int64_t weak_witnesses = 0;  // Completions whose tests ran in the program's process.
   absl::Duration wall;
   absl::Duration cpu;  // Of all programs and compilers.
   std::int64_t peak_memory_bytes = 0;

@@ -17,6 +17,8 @@ constexpr const char* kUsualJava = "/usr/bin/java";
 constexpr std::array kJavatuplesPlaces = {"/usr/share/java/javatuples.jar",
                                           "/usr/local/share/java/javatuples.jar"};
 
+constexpr const char* kWeakReason = "Java's tests are part of the program's class";
+
 // A small heap and the simple collector start faster; the first compiler tier is enough for tests
 // of milliseconds.
 const std::vector<std::string>& MachineOptions() {
@@ -82,6 +84,7 @@ Compiled NotCompiled(Verdict verdict, std::string_view messages) {
   answer.outcome.verdict = verdict;
   // The study counts a compiler that fails or hangs as a syntax error.
   answer.outcome.study = StudyVerdict::kSyntaxError;
+  answer.outcome.weak_reason = kWeakReason;
   answer.outcome.error = Printable(messages.substr(0, kStreamBytesKept));
   if (verdict == Verdict::kCompileError) {
     answer.outcome.exit_code = 1;
@@ -218,7 +221,8 @@ absl::StatusOr<Outcome> JavaRunner::Run(std::string_view jar,
                                         const Cancellation& cancellation) const {
   const std::string nonce = MakeNonce();
   Job job;
-  job.argv = {java_, "-ea"};
+  // No attaching: another virtual machine could read this one's frames.
+  job.argv = {java_, "-ea", "-XX:+DisableAttachMechanism"};
   job.argv.insert(job.argv.end(), MachineOptions().begin(), MachineOptions().end());
   job.argv.insert(job.argv.end(),
                   {"-cp",
@@ -229,7 +233,9 @@ absl::StatusOr<Outcome> JavaRunner::Run(std::string_view jar,
   job.input = nonce + "\n";
   job.limits = ForMachine(limits);
   BITSWEEP_ASSIGN_OR_RETURN(const JobResult result, sandbox_.Run(job, cgroup, cancellation));
-  return Judge(result, nonce, false);
+  BITSWEEP_ASSIGN_OR_RETURN(Outcome outcome, Judge(result, nonce, false));
+  outcome.weak_reason = kWeakReason;
+  return outcome;
 }
 
 }  // namespace bitsweep::grade

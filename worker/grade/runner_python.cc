@@ -1,8 +1,10 @@
 #include "worker/grade/runner_python.h"
 
 #include <filesystem>
+#include <sys/socket.h>
 #include <utility>
 
+#include "bitsweep_generated/python_candidate.h"
 #include "bitsweep_generated/python_driver.h"
 #include "worker/grade/text.h"
 
@@ -94,6 +96,35 @@ absl::StatusOr<Outcome> PythonRunner::Run(std::string_view program,
   job.limits = limits;
   BITSWEEP_ASSIGN_OR_RETURN(const JobResult result, sandbox_.Run(job, cgroup, cancellation));
   return Judge(result, nonce, true);
+}
+
+absl::StatusOr<Outcome> PythonRunner::RunApart(std::string_view program,
+                                               const benchmark::Record& record,
+                                               TestRunner& tests,
+                                               const Limits& limits,
+                                               const Cgroup* cgroup,
+                                               const Cancellation& cancellation) const {
+  BITSWEEP_ASSIGN_OR_RETURN(auto ends, MakeSocketPair());
+  Job job;
+  job.argv = {interpreter_, "-s", "-c", std::string(generated::kPythonCandidate)};
+  job.files = {{"program.py", program}};
+  job.visible = visible_;
+  job.socket = ends.first.get();
+  job.limits = limits;
+  const absl::Status begun = tests.Begin(record, std::move(ends.second));
+  if (!begun.ok()) {
+    return begun;
+  }
+  const absl::StatusOr<JobResult> result = sandbox_.Run(job, cgroup, cancellation);
+  // Nobody answers any more: the tests, should they still wait, learn it now.
+  shutdown(ends.first.get(), SHUT_RDWR);
+  const absl::StatusOr<TestAnswer> answer = tests.Finish(limits.wall, cancellation);
+  BITSWEEP_RETURN_IF_ERROR(result.status());
+  if (absl::IsUnavailable(answer.status())) {
+    return absl::AbortedError(answer.status().message());
+  }
+  BITSWEEP_RETURN_IF_ERROR(answer.status());
+  return JudgeApart(*result, *answer);
 }
 
 }  // namespace bitsweep::grade

@@ -10,6 +10,7 @@
 #include <absl/status/statusor.h>
 
 #include "worker/grade/sandbox.h"
+#include "worker/grade/test_runner.h"
 #include "worker/grade/verdict.h"
 
 namespace bitsweep::grade {
@@ -28,6 +29,22 @@ class PythonRunner {
                               const Limits& limits,
                               const Cgroup* cgroup,
                               const Cancellation& cancellation) const;
+
+  /// A process for tests; UNAVAILABLE: it does not come up.
+  absl::StatusOr<std::unique_ptr<TestRunner>> StartTests() const {
+    return TestRunner::Start(sandbox_, interpreter_, visible_);
+  }
+
+  /// Runs `program`, which is `record`'s prompt and a completion, in a process of its own, and the
+  /// record's tests in `tests`; the witness is strong. Errors as of Judge. ABORTED: what the program
+  /// returned ended `tests`; DEADLINE_EXCEEDED: it keeps `tests` busy. After an error `tests` is of
+  /// no more use.
+  absl::StatusOr<Outcome> RunApart(std::string_view program,
+                                   const benchmark::Record& record,
+                                   TestRunner& tests,
+                                   const Limits& limits,
+                                   const Cgroup* cgroup,
+                                   const Cancellation& cancellation) const;
 
   const std::string& interpreter() const { return interpreter_; }
 

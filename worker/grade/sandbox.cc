@@ -90,6 +90,9 @@ ChildSpec BaseSpec(const Job& job) {
   spec.output_bytes_max = job.limits.output_bytes;
   spec.report_bytes_max = job.limits.report_bytes;
   spec.on_report = job.on_report;
+  if (job.socket >= 0) {
+    spec.descriptors.emplace_back(kSocketDescriptor, job.socket);
+  }
   return spec;
 }
 

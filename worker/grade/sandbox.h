@@ -46,6 +46,7 @@ struct Job {
   std::vector<JobFile> files;
   std::vector<std::string> visible;  // Absolute paths outside /usr that the job may read.
   std::string input;
+  int socket = -1;  // Ours; the job has it as kSocketDescriptor.
   Limits limits;
   absl::Duration start_allowance = kProgramStart;  // Added to limits.wall until the first report.
   bool wall_restarts_on_report = false;

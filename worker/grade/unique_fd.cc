@@ -6,6 +6,7 @@
 #include <fstream>
 #include <sstream>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "worker/grade/text.h"
@@ -24,6 +25,14 @@ absl::StatusOr<Pipe> MakePipe() {
     return absl::ResourceExhaustedError(Cat("pipe: ", strerror(errno)));
   }
   return Pipe{UniqueFd(ends[0]), UniqueFd(ends[1])};
+}
+
+absl::StatusOr<std::pair<UniqueFd, UniqueFd>> MakeSocketPair() {
+  int ends[2] = {-1, -1};
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
+    return absl::ResourceExhaustedError(Cat("socketpair: ", strerror(errno)));
+  }
+  return std::make_pair(UniqueFd(ends[0]), UniqueFd(ends[1]));
 }
 
 absl::StatusOr<UniqueFd> MemoryFile(std::string_view content) {

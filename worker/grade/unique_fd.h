@@ -40,6 +40,9 @@ struct Pipe {
 /// A pipe whose ends are closed on exec. RESOURCE_EXHAUSTED: no descriptors left.
 absl::StatusOr<Pipe> MakePipe();
 
+/// Two ends of a stream; closed on exec. RESOURCE_EXHAUSTED: no descriptors left.
+absl::StatusOr<std::pair<UniqueFd, UniqueFd>> MakeSocketPair();
+
 /// A file in memory that holds `content`, positioned at its beginning, closed on exec.
 absl::StatusOr<UniqueFd> MemoryFile(std::string_view content);
 

@@ -8,6 +8,8 @@
 
 #include "worker/grade/text.h"
 
+#include "proto/base/status_macros.h"
+
 namespace bitsweep::grade {
 namespace {
 
@@ -52,6 +54,10 @@ Verdict FromAnswer(char answer, const JobResult& result) {
       return Verdict::kSyntaxError;
     case 'D':
       return Verdict::kDiskLimit;
+    case 'O':
+      return Verdict::kOutputLimit;
+    case 'F':
+      return Verdict::kForbidden;
     default:
       break;
   }
@@ -107,22 +113,28 @@ int CharacterLength(std::string_view text) {
   return length;
 }
 
-}  // namespace
-
-const char* VerdictName(Verdict verdict) {
-  return kVerdictNames.at(static_cast<std::size_t>(verdict));
+/// Why the program did not come to its end, as its own process says: never a pass.
+char Claim(std::string_view report) {
+  const std::vector<std::string_view> lines = Split(report, '\n');
+  return lines.size() > 1 && lines[1].size() == 1 && lines[1] != "P" ? lines[1][0] : '\0';
 }
 
-const char* StudyVerdictName(StudyVerdict verdict) {
-  return kStudyNames.at(static_cast<std::size_t>(verdict));
+/// What decides without any answer.
+std::optional<Verdict> FromLimits(const JobResult& result) {
+  switch (result.child.end) {
+    case ChildEnd::kTimeout:
+      return result.out_of_memory   ? Verdict::kMemoryLimit
+             : result.forks_refused ? Verdict::kProcessLimit
+                                    : Verdict::kTimeout;
+    case ChildEnd::kOutputLimit:
+      return Verdict::kOutputLimit;
+    default:
+      return std::nullopt;
+  }
 }
 
-std::string MakeNonce() {
-  std::random_device random;
-  return absl::StrFormat("%08x%08x%08x%08x", random(), random(), random(), random());
-}
-
-absl::StatusOr<Outcome> Judge(const JobResult& result, std::string_view nonce, bool python) {
+/// An outcome without its verdict; the errors of Judge.
+absl::StatusOr<Outcome> Measured(const JobResult& result, bool python) {
   const ChildResult& child = result.child;
   if (child.end == ChildEnd::kCancelled) {
     return absl::CancelledError("grading was stopped");
@@ -143,14 +155,53 @@ absl::StatusOr<Outcome> Judge(const JobResult& result, std::string_view nonce, b
             "): ",
             Trim(outcome.error)));
   }
-  if (child.end == ChildEnd::kTimeout) {
-    outcome.verdict = result.out_of_memory   ? Verdict::kMemoryLimit
-                      : result.forks_refused ? Verdict::kProcessLimit
-                                             : Verdict::kTimeout;
-  } else if (child.end == ChildEnd::kOutputLimit) {
-    outcome.verdict = Verdict::kOutputLimit;
-  } else {
-    outcome.verdict = FromAnswer(Answer(child.report, nonce), result);
+  return outcome;
+}
+
+}  // namespace
+
+const char* VerdictName(Verdict verdict) {
+  return kVerdictNames.at(static_cast<std::size_t>(verdict));
+}
+
+const char* StudyVerdictName(StudyVerdict verdict) {
+  return kStudyNames.at(static_cast<std::size_t>(verdict));
+}
+
+std::string MakeNonce() {
+  std::random_device random;
+  return absl::StrFormat("%08x%08x%08x%08x", random(), random(), random(), random());
+}
+
+absl::StatusOr<Outcome> Judge(const JobResult& result, std::string_view nonce, bool python) {
+  BITSWEEP_ASSIGN_OR_RETURN(Outcome outcome, Measured(result, python));
+  outcome.verdict = FromLimits(result).value_or(
+      FromAnswer(Answer(result.child.report, nonce), result));
+  return outcome;
+}
+
+absl::StatusOr<Outcome> JudgeApart(const JobResult& result, const TestAnswer& answer) {
+  BITSWEEP_ASSIGN_OR_RETURN(Outcome outcome, Measured(result, true));
+  outcome.weak_reason.clear();
+  outcome.error += Printable(answer.text);
+  if (const std::optional<Verdict> limit = FromLimits(result)) {
+    outcome.verdict = *limit;
+    return outcome;
+  }
+  char letter = answer.letter;
+  if (letter == 'G') {
+    letter = Claim(result.child.report);
+    outcome.verdict = FromAnswer(letter, result);
+    return outcome;
+  }
+  const bool tests_failed = letter != 'P';
+  outcome.verdict = letter == 'E' && !result.out_of_memory && !result.forks_refused
+                        ? Verdict::kException
+                        : FromAnswer(letter, result);
+  if (tests_failed && outcome.study == StudyVerdict::kOk) {
+    // In one process the failed test would have ended it with code 1.
+    outcome.study = StudyVerdict::kException;
+    outcome.exit_code = 1;
   }
   return outcome;
 }

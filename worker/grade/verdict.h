@@ -54,6 +54,15 @@ struct Outcome {
   std::optional<int> signal;
   std::string output;  // First 2 KiB, as Printable makes them.
   std::string error;
+  std::string weak_reason = "the tests ran in the program's process";  // Empty: a strong witness.
+};
+
+/// What tests in a process of their own say (test_runner.h).
+struct TestAnswer {
+  // P W E M D L as in python/driver.py; G the program's process ended before its tests, F what it
+  // sent is no answer, O it sent too much.
+  char letter = 'G';
+  std::string text;  // The failing line and its error.
 };
 
 /// A fresh secret of 32 hex digits.
@@ -63,6 +72,11 @@ std::string MakeNonce();
 /// `nonce`. UNAVAILABLE: the driver never came to start the program: the sandbox's fault.
 /// CANCELLED: the run was stopped.
 absl::StatusOr<Outcome> Judge(const JobResult& result, std::string_view nonce, bool python);
+
+/// Judges a program whose tests ran apart from it, and answered. The study's verdict is derived: the
+/// code that program and tests in one process would have ended with, for a program that leaves the
+/// tests alone. Errors as of Judge.
+absl::StatusOr<Outcome> JudgeApart(const JobResult& result, const TestAnswer& answer);
 
 /// `bytes` as valid UTF-8: bytes that are not, and control characters other than newline and tab,
 /// become \xNN. A character that the end cuts in two is dropped.

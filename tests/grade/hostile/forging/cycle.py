@@ -1,0 +1,6 @@
+# verdict: wrong
+# returns a list that holds itself
+def solve(value):
+    all = []
+    all.append(all)
+    return all

@@ -1,0 +1,4 @@
+# verdict: wrong
+# a value that is unequal to itself
+def solve(value):
+    return float("nan")

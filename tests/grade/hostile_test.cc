@@ -1,0 +1,117 @@
+// Programs that try to pass without being right (hostile/forging): each gets the verdict that its
+// first line names, and none of them passes.
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <set>
+#include <string>
+#include <unistd.h>
+
+#include <gtest/gtest.h>
+
+#include "tests/grade/grade_one.h"
+#include "worker/grade/text.h"
+#include "worker/grade/unique_fd.h"
+
+namespace bitsweep::grade {
+namespace {
+
+class HostileTest : public ProgramTest {
+ protected:
+  HostileTest() : ProgramTest(benchmark::Language::kPython) {}
+};
+
+std::set<std::string> Mounts() {
+  std::set<std::string> lines;
+  const std::string text = ReadSmallFile("/proc/self/mounts");
+  for (const std::string_view line : Split(text, '\n')) {
+    lines.emplace(line);
+  }
+  return lines;
+}
+
+std::size_t OpenDescriptors() {
+  std::size_t count = 0;
+  for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    ++count;
+  }
+  return count;
+}
+
+TEST_F(HostileTest, NoForgingProgramPasses) {
+  const std::string tests = ReadSmallFile("grade/hostile/tests.txt");
+  ASSERT_NE(tests, "");
+  std::map<std::string, std::string> expected;
+  std::vector<benchmark::Record> records;
+  std::vector<Completion> completions;
+  for (const auto& entry : std::filesystem::directory_iterator("grade/hostile/forging")) {
+    const std::string text = ReadSmallFile(entry.path());
+    constexpr std::string_view kHead = "# verdict: ";
+    ASSERT_TRUE(text.starts_with(kHead)) << entry.path();
+    expected[entry.path().stem()] = text.substr(kHead.size(), text.find('\n') - kHead.size());
+    completions.push_back({.record = records.size(), .sample = 0, .text = text});
+    records.push_back({.name = entry.path().stem(),
+                       .language = language_,
+                       .prompt = "def solve(value):\n    return None\n\n\n",
+                       .tests = tests,
+                       .stop_tokens = {},
+                       .canonical_solution = {}});
+  }
+  ASSERT_GE(records.size(), 20U);
+  options_.limits.wall = absl::Seconds(10);
+  const auto mounts = Mounts();
+  const std::size_t descriptors = OpenDescriptors();
+  {
+    const auto grader = Grader::Open(options_, language_);
+    ASSERT_TRUE(grader.ok()) << grader.status();
+    const Cancellation never;
+    const auto report = (*grader)->Grade(records, completions, {}, never);
+    ASSERT_TRUE(report.ok()) << report.status();
+    for (std::size_t i = 0; i < records.size(); ++i) {
+      const Outcome& outcome = report->outcomes[report->outcome_of[i]];
+      EXPECT_EQ(VerdictName(outcome.verdict), expected[records[i].name])
+          << records[i].name << "\n"
+          << outcome.output << outcome.error;
+      EXPECT_NE(outcome.verdict, Verdict::kPass);
+      EXPECT_EQ(outcome.weak_reason, "") << records[i].name;
+    }
+  }
+  // The host afterwards.
+  EXPECT_EQ(Mounts(), mounts);
+  EXPECT_EQ(OpenDescriptors(), descriptors);
+  EXPECT_EQ(Trim(ReadSmallFile(Cat("/proc/self/task/", getpid(), "/children"))), "");
+}
+
+TEST_F(HostileTest, InTheProgramsProcessALyingObjectPasses) {
+  // What the study's way lets through, and why the tests are elsewhere by default.
+  const std::string lie = "class L:\n    def __eq__(self, other): return True\n";
+  EXPECT_EQ(GradeOne(lie + "assert L() == 41\n").verdict, Verdict::kPass);
+}
+
+class HostileJavaTest : public ProgramTest {
+ protected:
+  HostileJavaTest() : ProgramTest(benchmark::Language::kJava) {}
+};
+
+TEST_F(HostileJavaTest, ForgingProgramsGetTheirVerdicts) {
+  std::vector<std::string> names, programs;
+  for (const auto& entry : std::filesystem::directory_iterator("grade/hostile/java")) {
+    names.push_back(entry.path().stem());
+    programs.push_back(ReadSmallFile(entry.path()));
+  }
+  ASSERT_GE(programs.size(), 8U);
+  options_.limits.wall = absl::Seconds(10);
+  const std::vector<Outcome> outcomes = GradeAll(programs);
+  for (std::size_t i = 0; i < programs.size(); ++i) {
+    // A program that is let through says so: its first line is `pass`, its second NOT CONTAINED.
+    const std::string expected = Cat("// verdict: ", VerdictName(outcomes[i].verdict), "\n");
+    EXPECT_TRUE(programs[i].starts_with(expected)) << names[i] << " " << expected
+                                                   << outcomes[i].error;
+    EXPECT_EQ(outcomes[i].verdict == Verdict::kPass,
+              programs[i].find("NOT CONTAINED") != std::string::npos)
+        << names[i];
+  }
+}
+
+}  // namespace
+}  // namespace bitsweep::grade
