@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that bitsweep needs and that are missing: deploy/install-packages.sh [run] [build] [test]
+# Installs the Debian packages that bitsweep needs and that are missing: deploy/install-packages.sh [run] [build] [test] [sanitize]
 # Does nothing, quickly, when all are there. Needs root or sudo only when something is missing.
 set -euo pipefail
 
@@ -11,6 +11,7 @@ build_packages=(git ca-certificates g++ cmake ninja-build ccache mold pkg-config
   libboost1.81-dev libsqlite3-dev zlib1g-dev libcli11-dev libspdlog-dev libfmt-dev nlohmann-json3-dev libyaml-cpp-dev
   libpcre2-dev libzstd-dev libseccomp-dev libssl-dev)
 test_packages=(libgtest-dev libgmock-dev prometheus sqlite3 curl procps)
+sanitize_packages=(clang libclang-rt-14-dev)  # For the presets asan and tsan.
 
 wanted=()
 for group in "${@:-run}"; do
@@ -18,7 +19,8 @@ for group in "${@:-run}"; do
     run) wanted+=("${run_packages[@]}") ;;
     build) wanted+=("${build_packages[@]}") ;;
     test) wanted+=("${test_packages[@]}") ;;
-    *) echo "install-packages.sh: unknown group '$group' (allowed: run build test)" >&2; exit 2 ;;
+    sanitize) wanted+=("${sanitize_packages[@]}") ;;
+    *) echo "install-packages.sh: unknown group '$group' (allowed: run build test sanitize)" >&2; exit 2 ;;
   esac
 done
 

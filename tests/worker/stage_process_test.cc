@@ -16,6 +16,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "bitsweep_generated/semantics.h"
 #include "tests/worker/memory_blobs.h"
 #include "tests/worker/scratch_folder.h"
 #include "worker/runtime/process_runner.h"
@@ -157,7 +158,7 @@ class StageProcessTest : public ::testing::Test {
     Assignment assignment;
     assignment.stage.kind = kind;
     assignment.stage.key = StageKey(Sha256Hex(std::string(ToString(kind))));
-    assignment.stage.needs.semantics = 1;
+    assignment.stage.needs.semantics = SemanticsOf(ToString(kind));
     assignment.stage.spec = spec.dump();
     assignment.fence = {
         .stage = assignment.stage.key, .attempt = attempt, .lease = LeaseId(attempt)};
