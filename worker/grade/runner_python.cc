@@ -120,7 +120,7 @@ absl::StatusOr<Outcome> PythonRunner::RunApart(std::string_view program,
   shutdown(ends.first.get(), SHUT_RDWR);
   const absl::StatusOr<TestAnswer> answer = tests.Finish(limits.wall, cancellation);
   BITSWEEP_RETURN_IF_ERROR(result.status());
-  if (absl::IsUnavailable(answer.status())) {
+  if (absl::IsUnavailable(answer.status()) && !tests.KilledFromOutside()) {
     return absl::AbortedError(answer.status().message());
   }
   BITSWEEP_RETURN_IF_ERROR(answer.status());

@@ -4,6 +4,7 @@
 #include <array>
 #include <cerrno>
 #include <climits>
+#include <csignal>
 #include <cstring>
 #include <nlohmann/json.hpp>
 #include <poll.h>
@@ -74,6 +75,8 @@ absl::StatusOr<std::unique_ptr<TestRunner>> TestRunner::Start(
   // thread of its own, for children end with the thread that forked them.
   runner->thread_ = std::thread([&sandbox, job, self = runner.get()] {
     const absl::StatusOr<JobResult> ended = sandbox.Run(job, nullptr, self->stop_);
+    self->killed_from_outside_ = !ended.ok() || (ended->child.end == ChildEnd::kEnded &&
+                                                 ended->child.signal == SIGKILL);
     shutdown(self->theirs_.get(), SHUT_RDWR);
   });
   const Cancellation never;

@@ -7,6 +7,7 @@
 // Thread rule: one thread at a time.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
@@ -51,6 +52,10 @@ class TestRunner {
   /// CANCELLED. After any error this object is of no more use.
   absl::StatusOr<TestAnswer> Finish(absl::Duration patience, const Cancellation& cancellation);
 
+  /// Whether the process, now gone, was ended by somebody else's SIGKILL (the machine ran out of
+  /// memory) or by a sandbox that broke: no program can do that to it, so none is to blame.
+  bool KilledFromOutside() const { return killed_from_outside_; }
+
  private:
   TestRunner() = default;
   absl::Status Send(const nlohmann::json& message, int descriptor);
@@ -59,6 +64,7 @@ class TestRunner {
   Cancellation stop_;
   UniqueFd control_;
   UniqueFd theirs_;  // Closed by `thread_` when the process has ended.
+  std::atomic<bool> killed_from_outside_ = false;  // Set by `thread_` before it closes the socket.
   std::thread thread_;
 };
 

@@ -1,0 +1,102 @@
+// The trusted test process dies while a program runs, and the program had nothing to do with it.
+#include <atomic>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <sstream>
+#include <thread>
+#include <unistd.h>
+
+#include "tests/grade/grade_one.h"
+
+namespace bitsweep::grade {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string ReadProc(const fs::path& file) {
+  std::ostringstream text;
+  text << std::ifstream(file).rdbuf();
+  return text.str();
+}
+
+/// The command lines of this process's descendants. One that ends meanwhile is left out.
+std::map<pid_t, std::string> Descendants() {
+  std::map<pid_t, pid_t> parents;
+  for (const auto& entry : fs::directory_iterator("/proc")) {
+    const std::string name = entry.path().filename();
+    if (name.find_first_not_of("0123456789") == std::string::npos) {
+      // pid (name) state parent; a name may hold spaces and brackets.
+      const std::string stat = ReadProc(entry.path() / "stat");
+      const std::size_t end = stat.rfind(") ");
+      if (end != std::string::npos) {
+        parents[std::atoi(name.c_str())] = std::atoi(stat.c_str() + end + 4);
+      }
+    }
+  }
+  std::map<pid_t, std::string> found;
+  for (const auto& [pid, parent] : parents) {
+    pid_t above = parent;
+    while (above > 1 && above != getpid()) {
+      const auto next = parents.find(above);
+      above = next == parents.end() ? 0 : next->second;
+    }
+    if (above == getpid()) {
+      found[pid] = ReadProc(fs::path("/proc") / std::to_string(pid) / "cmdline");
+    }
+  }
+  return found;
+}
+
+class TestProcessTest : public ProgramTest {
+ protected:
+  TestProcessTest() : ProgramTest(benchmark::Language::kPython) {}
+};
+
+TEST_F(TestProcessTest, KilledFromOutsideItIsNoVerdict) {
+  options_.jobs = 1;
+  std::atomic<bool> done = false;
+  int killed = 0;
+  std::thread killer([&] {
+    while (!done) {
+      const std::map<pid_t, std::string> processes = Descendants();
+      const auto has = [](const std::string& line, const char* words) {
+        return line.find(words) != std::string::npos;
+      };
+      bool called = false;
+      for (const auto& [pid, line] : processes) {
+        called = called || has(line, "The untrusted half of a Python verdict");
+      }
+      for (const auto& [pid, line] : processes) {
+        if (called && has(line, "The trusted half of a Python verdict")) {
+          killed += kill(pid, SIGKILL) == 0 ? 1 : 0;
+        }
+      }
+      std::this_thread::yield();
+    }
+  });
+  // The call returns when its caller is gone, so that the test does not wait for a limit.
+  const std::vector<benchmark::Record> records = {
+      {.name = "f",
+       .language = language_,
+       .prompt = "def f(x):\n",
+       .tests = "def check(candidate):\n    assert candidate(1) == 1\n\ncheck(f)\n",
+       .stop_tokens = {},
+       .canonical_solution = {}}};
+  const std::vector<Completion> completions = {
+      {.record = 0,
+       .sample = 0,
+       .text = "    import select\n    select.select([6], [], [], 60)\n    return x\n"}};
+  const Cancellation never;
+  const absl::StatusOr<GradeReport> report =
+      (*Grader::Open(options_, language_))->Grade(records, completions, {}, never);
+  done = true;
+  killer.join();
+  EXPECT_GE(killed, 2);
+  ASSERT_FALSE(report.ok()) << VerdictName(report->outcomes[0].verdict);
+  EXPECT_TRUE(absl::IsUnavailable(report.status())) << report.status();
+}
+
+}  // namespace
+}  // namespace bitsweep::grade
