@@ -1,12 +1,11 @@
 // Tensor-core attention over cache pages. A block takes one item and one key/value head; its warps
 // take the item's tokens 16 at a time, each for itself: a warp's keys and values travel through its
-// own queue in shared memory, in which every lane finds exactly the bytes that it asked for, so that
-// no warp waits for another until the item's end. By then the queue holds the next item's first
+// own queue in shared memory, so that no warp waits for another until the item's end. By then the queue holds the next item's first
 // tokens: items are short, and memory must not idle between them.
 //
 // Why no ldmatrix and no transposition: the order of the summed index of a product is free. Lanes
-// load 16 bytes of neighbouring dimensions of one key, and queries are loaded with the same order;
-// of values they load neighbouring dimensions of the four tokens whose probabilities they already
+// read 16 bytes of neighbouring dimensions of one key, and queries are loaded with the same order;
+// of values they read neighbouring dimensions of the four tokens whose probabilities they already
 // hold, and pair them by byte permutations.
 #include "worker/kernels/cached_attention.h"
 #include "worker/kernels/element.cuh"
@@ -22,29 +21,38 @@ constexpr int kStepTokens = 16;
 constexpr int kBlocksPerProcessor = 2;
 constexpr float kLog2E = 1.44269504F;
 
-// How a lane's share of 16 tokens looks. Lane = 4 * octet + quad.
+// How 16 tokens of one head lie in a stage of the queue: keys, then values, as in the page, which
+// they are copied from as one piece each. Lane = 4 * octet + quad.
 template <int D>
 struct Lanes {
   static constexpr int kKeyChunks = D / 32;  // Of 8 dimensions a lane, for each of two keys.
   static constexpr int kValueWidth = D % 64 == 0 ? 8 : 4;
   static constexpr int kValueChunks = D / (8 * kValueWidth);  // For each of four values.
-  static constexpr int kKeyBytes = 2 * kKeyChunks * 32 * 16;
-  static constexpr int kStageBytes = kKeyBytes + 4 * kValueChunks * 32 * kValueWidth * 2;
+  static constexpr int kRowPieces = D / 8;                    // Of 16 bytes.
+  static constexpr int kKeyBytes = kStepTokens * D * 2;
+  static constexpr int kStageBytes = 2 * kKeyBytes;
   static constexpr int kWarpBytes = kStages * kStageBytes;
   static_assert(kStageBytes >= kItemRows * D * 4, "a warp's sums lie in a free stage");
+
+  // Where a row's piece lies in the stage: permuted, so that the eight lanes which shared memory
+  // serves at once (two octets, four quads) find theirs in different banks.
+  static __device__ int KeyPiece(int row, int piece) {
+    const int turn = D % 64 == 0 ? (row & 1) * 4 : 0;
+    return row * kRowPieces + (piece ^ turn);
+  }
+  static __device__ int ValuePiece(int row, int piece) {
+    const int turn = D % 64 == 0 ? (row & 6) : 0;
+    return row * kRowPieces + (piece ^ turn);
+  }
 };
 
-template <int kBytes>
 __device__ inline void CopyAsync(void* shared, const void* global, bool wanted) {
   const auto to = static_cast<unsigned>(__cvta_generic_to_shared(shared));
-  const int bytes = wanted ? kBytes : 0;  // The rest is filled with zeros.
-  if constexpr (kBytes == 16) {
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(global), "r"(bytes)
-                 : "memory");
-  } else {
-    asm volatile("cp.async.ca.shared.global [%0], [%1], 8, %2;" ::"r"(to), "l"(global), "r"(bytes)
-                 : "memory");
-  }
+  const int bytes = wanted ? 16 : 0;  // The rest is filled with zeros.
+  asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16, %2;" ::"r"(to),
+               "l"(global),
+               "r"(bytes)
+               : "memory");
 }
 
 __device__ inline void CommitCopies() {
@@ -131,29 +139,21 @@ template <typename T, int D>
 __device__ void Fetch(const T* page, int token, int left, unsigned char* stage) {
   using L = Lanes<D>;
   const int lane = static_cast<int>(threadIdx.x) % 32;
-  const int octet = lane / 4;
-  const int quad = lane % 4;
-  unsigned char* to = stage + lane * 16;
+  const auto* keys = reinterpret_cast<const uint4*>(page + token * D);
+  const auto* values = reinterpret_cast<const uint4*>(page + (kPageTokens + token) * D);
+  auto* to = reinterpret_cast<uint4*>(stage);
 #pragma unroll
-  for (int tile = 0; tile < 2; ++tile) {
-    const int key = octet + 8 * tile;
-    const T* from = page + (token + key) * D + quad * 8;
-#pragma unroll
-    for (int c = 0; c < L::kKeyChunks; ++c) {
-      CopyAsync<16>(to, from + c * 32, key < left);
-      to += 32 * 16;
-    }
+  for (int i = 0; i < kStepTokens * L::kRowPieces / 32; ++i) {
+    const int at = i * 32 + lane;
+    const int row = at / L::kRowPieces;
+    CopyAsync(to + L::KeyPiece(row, at % L::kRowPieces), keys + at, row < left);
   }
-  to = stage + L::kKeyBytes + lane * (L::kValueWidth * 2);
+  to += kStepTokens * L::kRowPieces;
 #pragma unroll
-  for (int k = 0; k < 4; ++k) {
-    const int value = 2 * quad + (k & 1) + 8 * (k >> 1);
-    const T* from = page + (kPageTokens + token + value) * D + octet * L::kValueWidth;
-#pragma unroll
-    for (int c = 0; c < L::kValueChunks; ++c) {
-      CopyAsync<L::kValueWidth * 2>(to, from + c * 8 * L::kValueWidth, value < left);
-      to += 32 * L::kValueWidth * 2;
-    }
+  for (int i = 0; i < kStepTokens * L::kRowPieces / 32; ++i) {
+    const int at = i * 32 + lane;
+    const int row = at / L::kRowPieces;
+    CopyAsync(to + L::ValuePiece(row, at % L::kRowPieces), values + at, row < left);
   }
 }
 
@@ -162,12 +162,14 @@ template <typename T, int D>
 __device__ void Score(const Queries<T, D>& queries,
                       const unsigned char* stage,
                       float (&scores)[2][4]) {
-  const uint4* keys = reinterpret_cast<const uint4*>(stage) + threadIdx.x % 32;
+  const uint4* keys = reinterpret_cast<const uint4*>(stage);
+  const int octet = static_cast<int>(threadIdx.x) % 32 / 4;
+  const int quad = static_cast<int>(threadIdx.x) % 4;
 #pragma unroll
   for (int tile = 0; tile < 2; ++tile) {
 #pragma unroll
     for (int c = 0; c < Lanes<D>::kKeyChunks; ++c) {
-      const uint4 key = keys[(tile * Lanes<D>::kKeyChunks + c) * 32];
+      const uint4 key = keys[Lanes<D>::KeyPiece(8 * tile + octet, c * 4 + quad)];
       const uint4& low = queries.low[c];
       const uint4& high = queries.high[c];
       Multiply(T{}, scores[tile], Fragment{{low.x, high.x, low.y, high.y}}, key.x, key.y);
@@ -220,7 +222,9 @@ __device__ void AddValues(const unsigned char* stage, const float (&weights)[2][
   using L = Lanes<D>;
   constexpr int kWords = L::kValueWidth / 2;
   using Words = Pack<std::uint32_t, kWords>;
-  const Words* values = reinterpret_cast<const Words*>(stage + L::kKeyBytes) + threadIdx.x % 32;
+  const unsigned char* values = stage + L::kKeyBytes;
+  const int octet = static_cast<int>(threadIdx.x) % 32 / 4;
+  const int quad = static_cast<int>(threadIdx.x) % 4;
   const Fragment a = {{Pair<T>(weights[0][0], weights[0][1]),
                        Pair<T>(weights[0][2], weights[0][3]),
                        Pair<T>(weights[1][0], weights[1][1]),
@@ -230,7 +234,10 @@ __device__ void AddValues(const unsigned char* stage, const float (&weights)[2][
     Words of[4];
 #pragma unroll
     for (int k = 0; k < 4; ++k) {
-      of[k] = values[(k * L::kValueChunks + c) * 32];
+      const int row = 2 * quad + (k & 1) + 8 * (k >> 1);
+      const int byte = (c * 8 + octet) * L::kValueWidth * 2;  // In the row.
+      of[k] = *reinterpret_cast<const Words*>(values + L::ValuePiece(row, byte / 16) * 16 +
+                                              byte % 16);
     }
 #pragma unroll
     for (int w = 0; w < kWords; ++w) {
@@ -307,8 +314,10 @@ __device__ void AttendShare(const CachedAttentionArgs& a,
   static_assert(kItemPages == 4, "FetchStep selects among four");
   const float scale = rsqrtf(static_cast<float>(D)) * kLog2E;
   for (int step = 0; step < share.steps; ++step) {
+    __syncwarp();  // All lanes have read the stage that is filled next.
     FetchStep<T, D>(a, share, step + kStages - 1, place, queue);
     AwaitCopies<kStages - 1>();
+    __syncwarp();  // Lanes read what others asked for.
     const unsigned char* stage = queue + (place + step) % kStages * Lanes<D>::kStageBytes;
     float scores[2][4] = {};
     Score<T, D>(queries, stage, scores);
@@ -426,12 +435,12 @@ __global__ void __launch_bounds__(kThreads, kBlocksPerProcessor)
     Rows<D> sums;
     AttendShare<T, D>(a, share, place, queue, queries, sums);
     place = (place + share.steps) % kStages;
+    __syncwarp();
     begin(upcoming_share, place);
     // The stage before `place` is the one that was read last.
     auto* left = reinterpret_cast<float*>(queue +
                                           (place + kStages - 1) % kStages * Lanes<D>::kStageBytes);
     const int row_count = share.item->rows * group;
-    __syncwarp();
     Leave<D>(sums, row_count, left, scales[warp]);
     load_queries(upcoming_share);
     if (threadIdx.x % 32 == 0) {
@@ -452,8 +461,14 @@ __global__ void __launch_bounds__(kThreads, kBlocksPerProcessor)
 template <typename T, int D>
 KernelStatus Launch(const CachedAttentionArgs& args, DeviceStream stream) {
   constexpr int kBytes = kWarps * Lanes<D>::kWarpBytes;
-  static const cudaError_t allowed = cudaFuncSetAttribute(
-      AttendItems<T, D>, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes);
+  static const cudaError_t allowed = [] {
+    const cudaError_t size = cudaFuncSetAttribute(
+        AttendItems<T, D>, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes);
+    return size != cudaSuccess ? size
+                               : cudaFuncSetAttribute(AttendItems<T, D>,
+                                                      cudaFuncAttributePreferredSharedMemoryCarveout,
+                                                      cudaSharedmemCarveoutMaxShared);
+  }();
   if (allowed != cudaSuccess) {
     return Checked(allowed);
   }
