@@ -39,6 +39,10 @@ at::Tensor Rows(const at::Tensor& tensor, std::int64_t rows) {
   return tensor.narrow(0, 0, rows);
 }
 
+bool IsOutOfMemory(const c10::Error& error) {
+  return std::string(error.what()).find("out of memory") != std::string::npos;
+}
+
 void Multiply(const at::Tensor& out, const at::Tensor& x, const at::Tensor& weight) {
   at::Tensor target = out;
   at::mm_out(target, x, weight.t());
@@ -98,7 +102,14 @@ PagedStep::PagedStep(std::shared_ptr<const PagedWeights> weights,
   }
   const c10::NoGradGuard no_grad;
   const DeviceWork::Scope scope(work_);
-  TakeBuffers();
+  try {
+    TakeBuffers();
+  } catch (const c10::Error& error) {
+    if (!IsOutOfMemory(error)) {
+      throw;
+    }
+    throw TooSmall(DeviceWork::FreeBytes(weights_->llama->embed_tokens.device()));
+  }
   TakeCache();
 }
 
@@ -128,24 +139,25 @@ void PagedStep::TakeBuffers() {
   next_work_ = at::zeros({c.num_layers}, ints);
 }
 
+EngineError PagedStep::TooSmall(std::int64_t free) const {
+  return EngineError(
+      FailureClass::kOomGpu,
+      "sequences of " + std::to_string(sizes_.positions) + " tokens need at least " +
+          std::to_string(sizes_.pages_min * weights_->PageBytes() >> 20) +
+          " MiB of key/value cache beside buffers and " + std::to_string(kReserveBytes >> 20) +
+          " MiB for libraries, and the device has " + std::to_string(free >> 20) +
+          " MiB left: lower max_tokens_total, or use a GPU with more memory");
+}
+
 void PagedStep::TakeCache() {
   const at::TensorOptions options = weights_->llama->embed_tokens.options();
   const std::int64_t page_bytes = weights_->PageBytes();
   const std::int64_t free = DeviceWork::FreeBytes(options.device());
   std::int64_t pages =
       std::min(sizes_.pages, std::max<std::int64_t>(0, free - kReserveBytes) / page_bytes);
-  const auto too_small = [&] {
-    return EngineError(
-        FailureClass::kOomGpu,
-        "one sequence of " + std::to_string(sizes_.positions) + " tokens needs " +
-            std::to_string(sizes_.pages_min * page_bytes >> 20) +
-            " MiB of key/value cache beside " + std::to_string(kReserveBytes >> 20) +
-            " MiB for libraries, and the device has " + std::to_string(free >> 20) +
-            " MiB left: lower max_tokens_total, or use a GPU with more memory");
-  };
   while (true) {
     if (pages < sizes_.pages_min) {
-      throw too_small();
+      throw TooSmall(free);
     }
     try {
       cache_ = at::zeros({config().num_layers, pages, page_bytes / 2 / config().num_layers},
@@ -153,7 +165,7 @@ void PagedStep::TakeCache() {
       return;
     } catch (const c10::Error& error) {
       // What is free may be in pieces, or another process took it meanwhile.
-      if (std::string(error.what()).find("out of memory") == std::string::npos) {
+      if (!IsOutOfMemory(error)) {
         throw;
       }
       pages = pages * 9 / 10;

@@ -10,6 +10,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "worker/engine/error.h"
 #include "worker/engine/model/attention_plan.h"
 #include "worker/engine/model/decoder.h"
 #include "worker/engine/model/device_work.h"
@@ -100,6 +101,7 @@ class PagedStep {
   const ModelConfig& config() const { return weights_->config(); }
   void TakeBuffers();
   void TakeCache();
+  EngineError TooSmall(std::int64_t free) const;
   std::int64_t Padded(std::int64_t rows) const;
   void UploadRows(const StepRows& rows, std::int64_t padded);
   void Draw(std::int64_t rows,
