@@ -3,6 +3,7 @@
 
 #include "worker/engine/checkpoint/stages.h"
 #include "worker/engine/checkpoint/verbs.h"
+#include "worker/engine/generate/benches.h"
 #include "worker/engine/generate/stages.h"
 #include "worker/engine/generate/verbs.h"
 #include "worker/engine/model/verbs.h"
@@ -29,6 +30,7 @@ int main(int argc, char** argv) {
   RegisterGenerateVerbs(verbs);
   BenchRegistry benches;
   RegisterQuantizeBenches(benches);
+  RegisterGenerateBenches(benches);
   RegisterBenchVerb(verbs, benches);
   return RunCommandLine(argc, argv, verbs, stages);
 }
