@@ -3,6 +3,8 @@
 
 #include "worker/engine/checkpoint/stages.h"
 #include "worker/engine/checkpoint/verbs.h"
+#include "worker/engine/finetune/stages.h"
+#include "worker/engine/finetune/verbs.h"
 #include "worker/engine/generate/stages.h"
 #include "worker/engine/generate/verbs.h"
 #include "worker/engine/model/verbs.h"
@@ -21,10 +23,12 @@ int main(int argc, char** argv) {
   StageRegistry stages;
   RegisterCheckpointStages(stages);
   RegisterQuantizeStages(stages);
+  RegisterFinetuneStages(stages);
   RegisterGenerateStages(stages);
   VerbRegistry verbs;
   RegisterCheckpointVerbs(verbs);
   RegisterQuantizeVerbs(verbs);
+  RegisterFinetuneVerbs(verbs);
   RegisterModelVerbs(verbs);
   RegisterGenerateVerbs(verbs);
   BenchRegistry benches;
