@@ -393,6 +393,10 @@ TEST(PlanTest, FinetunedCellsChainThroughTheQuantizedCheckpoint) {
       ASSERT_TRUE(cell.quantize && cell.finetune);
       EXPECT_THAT(StageOf(*plan, *cell.finetune).upstream, ElementsAre(*cell.quantize));
       EXPECT_THAT(StageOf(*plan, *cell.generate).upstream, ElementsAre(*cell.finetune));
+      const json quantize = json::parse(StageOf(*plan, *cell.quantize).spec);
+      const json finetune = json::parse(StageOf(*plan, *cell.finetune).spec);
+      EXPECT_EQ(finetune.at("calibration").at("seed"), quantize.at("seed"))
+          << "the quantization's own sequences";
     }
   }
 }
