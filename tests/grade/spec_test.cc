@@ -44,7 +44,8 @@ TEST(SpecTest, EveryMemberArrives) {
   EXPECT_EQ(job->options.jobs, 4);  // Two programs a core.
   EXPECT_EQ(job->options.post_processing, benchmark::PostProcessing::kKeepHelpers);
   EXPECT_EQ(job->options.isolation, Isolation::kNone);
-  EXPECT_EQ(job->options.limits.wall, absl::Seconds(2.5));
+  EXPECT_EQ(job->options.limits.cpu, absl::Seconds(2.5));
+  EXPECT_EQ(job->options.limits.wall, absl::Seconds(10));
 }
 
 TEST(SpecTest, GradingHasTheStudysDefaults) {
@@ -54,7 +55,8 @@ TEST(SpecTest, GradingHasTheStudysDefaults) {
   ASSERT_TRUE(job.ok()) << job.status();
   EXPECT_EQ(job->options.post_processing, benchmark::PostProcessing::kStudy);
   EXPECT_EQ(job->options.isolation, Isolation::kBubblewrap);
-  EXPECT_EQ(job->options.limits.wall, absl::Seconds(15));
+  EXPECT_EQ(job->options.limits.cpu, absl::Seconds(15));
+  EXPECT_EQ(job->options.limits.wall, absl::Seconds(60));
 }
 
 TEST(SpecTest, MistakesNameTheMember) {

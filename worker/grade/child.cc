@@ -69,7 +69,7 @@ class ChildRun {
     while (!Exited()) {
       PollOnce();
     }
-    Reap();
+    BITSWEEP_RETURN_IF_ERROR(spec_.forker != nullptr ? WaitForked() : Reap());
     DrainAll();
     result_.wall = MonotonicNow() - started_;
     return std::move(result_);
@@ -92,7 +92,7 @@ class ChildRun {
                         {STDOUT_FILENO, output.write.get()},
                         {STDERR_FILENO, error.write.get()},
                         {kReportDescriptor, report.write.get()}};
-    if (spec_.has_inner) {
+    if (spec_.has_inner && spec_.forker == nullptr) {
       BITSWEEP_ASSIGN_OR_RETURN(info, MakePipe());
       BITSWEEP_ASSIGN_OR_RETURN(block, MakePipe());
       plan.descriptors.emplace_back(kInfoDescriptor, info.write.get());
@@ -101,7 +101,10 @@ class ChildRun {
     plan.descriptors.insert(
         plan.descriptors.end(), spec_.descriptors.begin(), spec_.descriptors.end());
     BITSWEEP_CHECK(plan.descriptors.size() <= kDescriptorsMax);
-    {
+    if (spec_.forker != nullptr) {
+      started_ = MonotonicNow();
+      BITSWEEP_ASSIGN_OR_RETURN(process_, spec_.forker->Fork(plan.descriptors));
+    } else {
       const std::lock_guard lock(registry_mutex);
       started_ = MonotonicNow();
       pid_ = fork();
@@ -113,7 +116,9 @@ class ChildRun {
       }
       Registry().insert(pid_);
     }
-    process_ = UniqueFd(static_cast<int>(syscall(SYS_pidfd_open, pid_, 0)));
+    if (!process_.valid()) {
+      process_ = UniqueFd(static_cast<int>(syscall(SYS_pidfd_open, pid_, 0)));
+    }
     BITSWEEP_CHECK(process_.valid()) << "pidfd_open needs Linux 5.3";
     input_ = std::move(input.write);
     output_ = std::move(output.read);
@@ -254,13 +259,27 @@ class ChildRun {
     }
     killed_ = true;
     result_.end = why;
+    if (spec_.forker != nullptr) {
+      syscall(SYS_pidfd_send_signal, process_.get(), SIGKILL, nullptr, 0);
+      return;
+    }
     // bubblewrap's inner process, the init of the namespace, dies with bubblewrap, and everything
     // in there with it.
     kill(-pid_, SIGKILL);
     kill(pid_, SIGKILL);
   }
 
-  void Reap() {
+  absl::Status WaitForked() {
+    BITSWEEP_ASSIGN_OR_RETURN(const ForkedEnd ended, spec_.forker->Wait());
+    result_.cpu = ended.cpu;
+    result_.memory_bytes = ended.memory_bytes;
+    if (!killed_) {
+      SetEnd(ended.status);
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status Reap() {
     // Before the leader is reaped its number still names the group.
     kill(-pid_, SIGKILL);
     rusage usage{};
@@ -280,6 +299,7 @@ class ChildRun {
     if (!killed_) {
       SetEnd(status);
     }
+    return absl::OkStatus();
   }
 
   /// bubblewrap may end before its inner process is gone, which then is ours.

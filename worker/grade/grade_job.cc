@@ -95,7 +95,11 @@ ordered_json VerdictLine(const benchmark::Record& record,
           {"stderr", outcome.error},
           {"isolation", IsolationName(isolation)},
           {"witness", outcome.weak_reason.empty() ? "strong" : "weak"},
-          {"witness_reason", outcome.weak_reason}};
+          {"witness_reason", outcome.weak_reason},
+          // It was ended by the wall clock or by somebody else, and run again alone: this is that verdict.
+          {"rerun", outcome.rerun},
+          // And the two differ.
+          {"flaky", outcome.flaky}};
 }
 
 /// Writes beside `path` and renames: a reader sees the whole file or none.
@@ -145,13 +149,16 @@ ordered_json Summary(const GradeJob& job, const Grader& grader, const GradeRepor
           {"copied_verdicts", report.outcome_of.size() - report.outcomes.size()},
           {"by_verdict", verdicts},
           {"weak_witnesses", report.weak_witnesses},
+          {"reruns", report.reruns},
+          {"flaky", report.flaky},
           {"wall_seconds", absl::ToDoubleSeconds(report.wall)},
           {"cpu_seconds", absl::ToDoubleSeconds(report.cpu)},
           {"peak_memory_bytes", report.peak_memory_bytes},
           {"isolation", IsolationName(grader.sandbox().isolation())},
           {"post_processing", benchmark::PostProcessingName(job.options.post_processing)},
           {"limits",
-           {{"wall_seconds", absl::ToDoubleSeconds(limits.wall)},
+           {{"cpu_seconds", absl::ToDoubleSeconds(limits.cpu)},
+            {"wall_seconds", absl::ToDoubleSeconds(limits.wall)},
             {"memory_bytes", limits.memory_bytes},
             {"processes", limits.processes},
             {"output_bytes", limits.output_bytes},
@@ -228,8 +235,8 @@ absl::StatusOr<GradeJob> ParseSpec(std::string_view text, const std::string& ori
     spec.Complain("/grading/tests", Cat("must be apart or study, found \"", grading, "\""));
   }
   const double seconds = spec.Number("/grading/timeout_seconds", false, 15, 0.1, 3600);
-  job.options.limits.wall = absl::Seconds(seconds);
-  job.options.limits.cpu = absl::Seconds(seconds) + absl::Seconds(1);
+  job.options.limits.cpu = absl::Seconds(seconds);
+  job.options.limits.wall = kWallPerCpu * absl::Seconds(seconds);
   BITSWEEP_RETURN_IF_ERROR(spec.status());
   return job;
 }

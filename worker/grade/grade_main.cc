@@ -69,13 +69,13 @@ void AddRun(CLI::App& app, Arguments& arguments) {
       ->capture_default_str();
   run->add_option("--grading",
                   arguments.grading,
-                  "Python tests: apart from the program, or as in the study in its process")
+                  "Tests: apart from the program, or as in the study in its process")
       ->check(CLI::IsMember({"apart", "study"}))
       ->capture_default_str();
   run->add_option("--jobs", options.jobs, "Programs at a time")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
-  run->add_option("--timeout", arguments.timeout_seconds, "Wall seconds for each process")
+  run->add_option("--timeout", arguments.timeout_seconds, "CPU seconds for each program; the wall clock ends it after four times as many")
       ->check(CLI::Range(0.1, 3600.0))
       ->capture_default_str();
   run->add_option("--python",
@@ -98,8 +98,8 @@ absl::StatusOr<GradeJob> JobOf(const Arguments& arguments, bool from_spec) {
     job.options.post_processing = *benchmark::ParsePostProcessing(arguments.post_processing);
     job.options.isolation = *ParseIsolation(arguments.isolation);
     job.options.tests_apart = arguments.grading == "apart";
-    job.options.limits.wall = absl::Seconds(arguments.timeout_seconds);
-    job.options.limits.cpu = job.options.limits.wall + absl::Seconds(1);
+    job.options.limits.cpu = absl::Seconds(arguments.timeout_seconds);
+    job.options.limits.wall = kWallPerCpu * job.options.limits.cpu;
   }
   const char* path = std::getenv("PATH");
   job.options.search_path = path != nullptr ? path : "";
@@ -140,7 +140,8 @@ int Main(int argc, char** argv) {
   CLI::App app("Runs generated programs in a sandbox and writes verdicts.", "bitsweep-grade");
   app.require_subcommand(1);
   Arguments arguments;
-  arguments.job.options.jobs = UsableCpus();
+  // As ParseSpec does.
+  arguments.job.options.jobs = 2 * UsableCpus();
   AddRun(app, arguments);
   CLI::App* spec = app.add_subcommand("run-spec", "Carry out a stage spec of kind `grade`");
   spec->add_option("spec", arguments.spec, "SPEC.json")->required();

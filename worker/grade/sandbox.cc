@@ -63,27 +63,11 @@ std::vector<std::string> SystemArguments() {
   return arguments;
 }
 
-std::vector<std::pair<int, std::uint64_t>> ResourceLimits(const Limits& limits) {
-  const auto number = [](std::int64_t value) { return static_cast<std::uint64_t>(value); };
-  std::vector<std::pair<int, std::uint64_t>> out = {
-      {RLIMIT_CPU, number(absl::ToInt64Seconds(absl::Ceil(limits.cpu, absl::Seconds(1))))},
-      {RLIMIT_FSIZE, number(limits.file_bytes)},
-      {RLIMIT_NOFILE, number(limits.open_files)},
-      {RLIMIT_CORE, 0},
-      {RLIMIT_MEMLOCK, 0},
-      {RLIMIT_MSGQUEUE, 0},
-  };
-  if (limits.address_space_bytes > 0) {
-    out.emplace_back(RLIMIT_AS, number(limits.address_space_bytes));
-  }
-  return out;
-}
-
 ChildSpec BaseSpec(const Job& job) {
   ChildSpec spec;
   spec.environment = Environment();
   spec.input = job.input;
-  spec.resource_limits = ResourceLimits(job.limits);
+  spec.resource_limits = Sandbox::ResourceLimits(job.limits);
   spec.wall = job.limits.wall;
   spec.start_allowance = job.start_allowance;
   spec.wall_restarts_on_report = job.wall_restarts_on_report;
@@ -228,6 +212,22 @@ absl::StatusOr<JobResult> Sandbox::Run(const Job& job,
                                         : RunWrapped(job, cgroup, cancellation);
 }
 
+std::vector<std::pair<int, std::uint64_t>> Sandbox::ResourceLimits(const Limits& limits) {
+  const auto number = [](std::int64_t value) { return static_cast<std::uint64_t>(value); };
+  std::vector<std::pair<int, std::uint64_t>> out = {
+      {RLIMIT_CPU, number(absl::ToInt64Seconds(absl::Ceil(limits.cpu, absl::Seconds(1))))},
+      {RLIMIT_FSIZE, number(limits.file_bytes)},
+      {RLIMIT_NOFILE, number(limits.open_files)},
+      {RLIMIT_CORE, 0},
+      {RLIMIT_MEMLOCK, 0},
+      {RLIMIT_MSGQUEUE, 0},
+  };
+  if (limits.address_space_bytes > 0) {
+    out.emplace_back(RLIMIT_AS, number(limits.address_space_bytes));
+  }
+  return out;
+}
+
 absl::StatusOr<JobResult> Sandbox::RunWrapped(const Job& job,
                                               const Cgroup* cgroup,
                                               const Cancellation& cancellation) const {
@@ -243,7 +243,7 @@ absl::StatusOr<JobResult> Sandbox::RunWrapped(const Job& job,
                "--disable-userns",
                "--die-with-parent",
                "--new-session",
-               "--cap-drop",
+               job.makes_namespaces ? "--cap-add" : "--cap-drop",
                "ALL",
                "--uid",
                "65534",
@@ -274,7 +274,10 @@ absl::StatusOr<JobResult> Sandbox::RunWrapped(const Job& job,
     BITSWEEP_ASSIGN_OR_RETURN(std::string descriptor, hand_over(file.content));
     spec.argv.insert(spec.argv.end(), {"--file", descriptor, Cat(kWorkingFolder, "/", file.name)});
   }
-  BITSWEEP_ASSIGN_OR_RETURN(std::string filter, hand_over(seccomp_));
+  if (!job.makes_namespaces) {
+    BITSWEEP_ASSIGN_OR_RETURN(std::string filter, hand_over(seccomp_));
+    spec.argv.insert(spec.argv.end(), {"--seccomp", filter});
+  }
   spec.argv.insert(spec.argv.end(),
                    {"--remount-ro",
                     "/dev",
@@ -282,8 +285,6 @@ absl::StatusOr<JobResult> Sandbox::RunWrapped(const Job& job,
                     "/",
                     "--chdir",
                     kWorkingFolder,
-                    "--seccomp",
-                    filter,
                     "--info-fd",
                     Cat(kInfoDescriptor),
                     "--block-fd",

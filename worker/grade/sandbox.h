@@ -48,6 +48,9 @@ struct Job {
   std::string input;
   int socket = -1;  // Ours; the job has it as kSocketDescriptor.
   Limits limits;
+  // It keeps its capabilities, in its own user namespace, and has no system call filter: for a process
+  // of ours that never runs a program itself (python_zygote.h).
+  bool makes_namespaces = false;
   absl::Duration start_allowance = kProgramStart;  // Added to limits.wall until the first report.
   bool wall_restarts_on_report = false;
   std::function<void(std::string_view)> on_report;
@@ -58,6 +61,7 @@ struct JobResult {
   ChildResult child;
   bool out_of_memory = false;  // The kernel killed a process of it for memory.
   bool forks_refused = false;  // It wanted more processes than it may have.
+  bool cpu_spent = false;      // It used the CPU time that it had.
 };
 
 class Sandbox {
@@ -76,6 +80,10 @@ class Sandbox {
   Isolation isolation() const { return isolation_; }
   /// True when jobs run as a user of their own (the grader is root).
   bool drops_user() const { return user_.has_value(); }
+  /// The system call filter, as the kernel takes it; empty without isolation.
+  const std::string& seccomp() const { return seccomp_; }
+  /// The rlimits of a job, {RLIMIT_..., value}; RLIMIT_NPROC is set apart.
+  static std::vector<std::pair<int, std::uint64_t>> ResourceLimits(const Limits& limits);
 
  private:
   Sandbox() = default;
