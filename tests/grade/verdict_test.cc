@@ -75,7 +75,7 @@ TEST(JudgeTest, LimitsComeFromOutside) {
   killed.child.signal = SIGXCPU;
   EXPECT_EQ(VerdictOf(killed), Verdict::kTimeout);
   killed.child.signal = SIGKILL;
-  killed.cpu_spent = true;
+  killed.cpu_share = 0.8;
   EXPECT_EQ(VerdictOf(killed), Verdict::kTimeout) << "the kernel's second signal for CPU time";
 }
 
@@ -87,12 +87,17 @@ TEST(JudgeTest, WhatTheMachineMayHaveDoneIsUncertain) {
   EXPECT_FALSE(uncertain(result));
   result.child.end = ChildEnd::kTimeout;
   EXPECT_TRUE(uncertain(result)) << "the wall clock";
-  result.cpu_spent = true;
+  result.cpu_share = 0.8;
+  EXPECT_TRUE(uncertain(result)) << "another machine might have let it finish";
+  result.cpu_share = 0.99;
   EXPECT_FALSE(uncertain(result));
   JobResult killed;
   killed.child.report = "S\n";
   killed.child.signal = SIGKILL;
   EXPECT_TRUE(uncertain(killed)) << "by whom?";
+  killed.cpu_share = 0.8;
+  EXPECT_FALSE(uncertain(killed)) << "the kernel counts ticks";
+  killed.cpu_share = 0;
   killed.out_of_memory = true;
   EXPECT_FALSE(uncertain(killed));
 }

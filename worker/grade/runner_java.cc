@@ -263,7 +263,7 @@ absl::StatusOr<Outcome> JavaRunner::Run(std::string_view jar,
   Job job = ProgramJob(jar, limits);
   job.input = nonce + "\n";
   BITSWEEP_ASSIGN_OR_RETURN(JobResult result, sandbox_.Run(job, cgroup, cancellation));
-  result.cpu_spent = CpuSpent(result.child.cpu, job.limits);
+  result.cpu_share = absl::FDivDuration(result.child.cpu, job.limits.cpu);
   return Judge(result, nonce, false);
 }
 
@@ -275,7 +275,7 @@ absl::StatusOr<JobResult> JavaRunner::RunCalls(std::string_view jar,
   job.argv.emplace_back("calls");
   job.limits.report_bytes = kResultBytesMax;
   BITSWEEP_ASSIGN_OR_RETURN(JobResult result, sandbox_.Run(job, cgroup, cancellation));
-  result.cpu_spent = CpuSpent(result.child.cpu, job.limits);
+  result.cpu_share = absl::FDivDuration(result.child.cpu, job.limits.cpu);
   return result;
 }
 

@@ -96,7 +96,7 @@ absl::StatusOr<JobResult> PythonRunner::RunJob(Job job,
   BITSWEEP_ASSIGN_OR_RETURN(JobResult result,
                             zygote != nullptr ? zygote->Run(job, apart, cancellation)
                                               : sandbox_.Run(job, cgroup, cancellation));
-  result.cpu_spent = CpuSpent(result.child.cpu, job.limits);
+  result.cpu_share = absl::FDivDuration(result.child.cpu, job.limits.cpu);
   return result;
 }
 

@@ -61,7 +61,7 @@ struct JobResult {
   ChildResult child;
   bool out_of_memory = false;  // The kernel killed a process of it for memory.
   bool forks_refused = false;  // It wanted more processes than it may have.
-  bool cpu_spent = false;      // It used the CPU time that it had.
+  double cpu_share = 0;        // Of the CPU time that it had, what it used.
 };
 
 class Sandbox {

@@ -36,11 +36,18 @@ char Answer(std::string_view report, std::string_view nonce) {
   return 0;
 }
 
+// The kernel counts ticks for the limit and time for the report, so a process that is ended for its
+// CPU time may seem to have used less: the more so, the busier the machine.
+constexpr double kKilledForTime = 0.75;
+// At the wall clock's end: with less, another machine might have let it finish.
+constexpr double kSpent = 0.98;
+
 /// The kernel ended it for its CPU time. First SIGXCPU, then, and at once where both limits are the
 /// same, SIGKILL.
 bool TimeSpent(const JobResult& result) {
   return result.child.signal == SIGXCPU ||
-         (result.child.signal == SIGKILL && result.cpu_spent && !result.out_of_memory);
+         (result.child.signal == SIGKILL && result.cpu_share >= kKilledForTime &&
+          !result.out_of_memory);
 }
 
 Verdict FromAnswer(char answer, const JobResult& result) {
@@ -157,8 +164,9 @@ absl::StatusOr<Outcome> Measured(const JobResult& result, bool python) {
   outcome.output = Printable(child.output);
   outcome.error = Printable(child.error);
   outcome.uncertain =
-      (child.end == ChildEnd::kTimeout && !result.cpu_spent) ||
-      (child.end == ChildEnd::kEnded && child.signal == SIGKILL && !result.cpu_spent);
+      (child.end == ChildEnd::kTimeout && result.cpu_share < kSpent) ||
+      (child.end == ChildEnd::kEnded && child.signal == SIGKILL &&
+       result.cpu_share < kKilledForTime);
   outcome.uncertain &= !result.out_of_memory && !result.forks_refused;
   if (!child.report.starts_with("S\n") && child.end != ChildEnd::kOutputLimit) {
     return absl::UnavailableError(
@@ -190,11 +198,6 @@ absl::StatusOr<Outcome> Judge(const JobResult& result, std::string_view nonce, b
   outcome.verdict = FromLimits(result).value_or(
       FromAnswer(Answer(result.child.report, nonce), result));
   return outcome;
-}
-
-bool CpuSpent(absl::Duration cpu, const Limits& limits) {
-  constexpr double kEnough = 0.98;
-  return cpu >= kEnough * limits.cpu;
 }
 
 absl::StatusOr<Outcome> JudgeApart(const JobResult& result, const TestAnswer& answer, bool python) {

@@ -83,9 +83,6 @@ absl::StatusOr<Outcome> Judge(const JobResult& result, std::string_view nonce, b
 /// tests alone. Errors as of Judge.
 absl::StatusOr<Outcome> JudgeApart(const JobResult& result, const TestAnswer& answer, bool python);
 
-/// Whether `cpu` is all that `limits` give: a process that is ended for it may be a little short.
-bool CpuSpent(absl::Duration cpu, const Limits& limits);
-
 /// `bytes` as valid UTF-8: bytes that are not, and control characters other than newline and tab,
 /// become \xNN. A character that the end cuts in two is dropped.
 std::string Printable(std::string_view bytes);
