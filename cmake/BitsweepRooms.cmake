@@ -1,4 +1,4 @@
-# The three functions that every CMakeLists.txt of a room uses, and where third-party packages are found.
+# The functions that the CMakeLists.txt of rooms and tests use, and where third-party packages are found.
 
 set(CMAKE_CXX_STANDARD 20)
 set(CMAKE_CXX_STANDARD_REQUIRED ON)
