@@ -188,7 +188,8 @@ void ReadLimits(SpecReader& spec, Limits* limits) {
                                                   static_cast<double>(option.high)));
   }
   if (const json* members = spec.Find("/grading/limits", false)) {
-    for (const auto& [name, value] : members->items()) {
+    for (const auto& member : members->items()) {
+      const std::string& name = member.key();
       const bool known = std::any_of(kLimitOptions.begin(),
                                      kLimitOptions.end(),
                                      [&](const LimitOption& option) { return name == option.name; });
