@@ -14,6 +14,20 @@ using nlohmann::json;
 // In the order of StageInput::Source.
 constexpr std::array kSources = {"model_path", "blob", "artifact"};
 
+/// Calls `visit(name, member)` for every member: one list for writing and for reading.
+template <typename Needs, typename Visit>
+void VisitNeeds(Needs& needs, const Visit& visit) {
+  visit("semantics", needs.semantics);
+  visit("device", needs.device);
+  visit("gpus", needs.gpus);
+  visit("gpu_bytes", needs.gpu_bytes);
+  visit("host_bytes", needs.host_bytes);
+  visit("cores", needs.cores);
+  visit("disk_bytes", needs.disk_bytes);
+  visit("isolation", needs.isolation);
+  visit("model_paths", needs.model_paths);
+}
+
 /// Runs `decode`, turning nlohmann's exceptions into a Status.
 template <typename Value, typename Decode>
 absl::StatusOr<Value> Guarded(const char* what, const Decode& decode) {
@@ -27,16 +41,9 @@ absl::StatusOr<Value> Guarded(const char* what, const Decode& decode) {
 }  // namespace
 
 std::string EncodeNeeds(const StageNeeds& needs) {
-  return json{{"semantics", needs.semantics},
-              {"device", needs.device},
-              {"gpus", needs.gpus},
-              {"gpu_bytes", needs.gpu_bytes},
-              {"host_bytes", needs.host_bytes},
-              {"cores", needs.cores},
-              {"disk_bytes", needs.disk_bytes},
-              {"isolation", needs.isolation},
-              {"model_paths", needs.model_paths}}
-      .dump();
+  json object = json::object();
+  VisitNeeds(needs, [&](const char* name, const auto& member) { object[name] = member; });
+  return object.dump();
 }
 
 std::string EncodeInputs(const std::vector<StageInput>& inputs) {
@@ -55,15 +62,7 @@ absl::StatusOr<StageNeeds> DecodeNeeds(const std::string& text) {
   return Guarded<StageNeeds>("needs", [&] {
     const json object = json::parse(text);
     StageNeeds needs;
-    object.at("semantics").get_to(needs.semantics);
-    object.at("device").get_to(needs.device);
-    object.at("gpus").get_to(needs.gpus);
-    object.at("gpu_bytes").get_to(needs.gpu_bytes);
-    object.at("host_bytes").get_to(needs.host_bytes);
-    object.at("cores").get_to(needs.cores);
-    object.at("disk_bytes").get_to(needs.disk_bytes);
-    object.at("isolation").get_to(needs.isolation);
-    object.at("model_paths").get_to(needs.model_paths);
+    VisitNeeds(needs, [&](const char* name, auto& member) { object.at(name).get_to(member); });
     return needs;
   });
 }
