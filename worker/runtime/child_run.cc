@@ -22,6 +22,8 @@ namespace {
 
 // Without pidfd (an old kernel) the child's end is noticed this late.
 constexpr absl::Duration kTickWithoutPidfd = absl::Milliseconds(50);
+// The longest sleep; the deadlines are looked at again after it.
+constexpr absl::Duration kLongestWait = absl::Minutes(1);
 // Of 64 KiB: more than a pipe holds, so that what an ended child left is read in one turn.
 constexpr int kReadsPerTurn = 64;
 
@@ -136,16 +138,15 @@ void Run::Loop(const std::stop_token& stop, int wake_fd) {
       Terminate(ChildOutcome::Kind::kCancelled, FailureClass::kBug, "cancelled");
     }
     CheckDeadlines(now);
-    absl::Duration wait = NextDeadline() - now;
-    if (!pidfd_.is_open()) {
-      wait = std::min(wait, kTickWithoutPidfd);
-    }
+    // Without a deadline it is infinite, and only a bounded one may be rounded up below.
+    const absl::Duration tick = pidfd_.is_open() ? kLongestWait : kTickWithoutPidfd;
+    const absl::Duration wait = std::min(NextDeadline() - now, tick);
     std::array<pollfd, 4> fds = {pollfd{events_.get(), POLLIN, 0},
                                  pollfd{output_.get(), POLLIN, 0},
                                  pollfd{pidfd_.get(), POLLIN, 0},
                                  // Once stopped, the wake descriptor stays readable.
                                  pollfd{terminated_ ? -1 : wake_fd, POLLIN, 0}};
-    const auto wait_ms = std::clamp<std::int64_t>(absl::ToInt64Milliseconds(wait) + 1, 0, 60'000);
+    const auto wait_ms = std::max<std::int64_t>(absl::ToInt64Milliseconds(wait) + 1, 0);
     if (::poll(fds.data(), fds.size(), static_cast<int>(wait_ms)) <= 0) {
       continue;
     }
