@@ -28,6 +28,12 @@ if(BITSWEEP_SANITIZE)
   add_compile_options(-fsanitize=${BITSWEEP_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=undefined)
   add_link_options(-fsanitize=${BITSWEEP_SANITIZE})
 endif()
+# What a test's processes are told about the sanitizer.
+set(BITSWEEP_SANITIZER_ENV "")
+if(BITSWEEP_SANITIZE MATCHES thread)
+  set(BITSWEEP_SANITIZER_ENV
+    "TSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/cmake/tsan.suppressions:ignore_noninstrumented_modules=1:history_size=4")
+endif()
 
 set(BITSWEEP_WARNINGS -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wnon-virtual-dtor -Woverloaded-virtual)
 if(CMAKE_CXX_COMPILER_ID MATCHES Clang)
@@ -157,12 +163,9 @@ function(bitsweep_test)
     target_precompile_headers(${T_NAME} REUSE_FROM ${T_HEADERS_OF})
   endif()
   set_target_properties(${T_NAME} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
-  if(BITSWEEP_SANITIZE MATCHES thread)
-    list(APPEND T_ENV "TSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/cmake/tsan.suppressions:ignore_noninstrumented_modules=1:history_size=4")
-  endif()
   add_test(NAME ${T_NAME} COMMAND ${T_NAME} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR}/tests)
   set_tests_properties(${T_NAME} PROPERTIES LABELS "${T_LABELS}" TIMEOUT ${T_TIMEOUT}
-    ENVIRONMENT "BITSWEEP_BIN_DIR=${CMAKE_BINARY_DIR}/bin;${T_ENV}" SKIP_RETURN_CODE 77)
+    ENVIRONMENT "BITSWEEP_BIN_DIR=${CMAKE_BINARY_DIR}/bin;${BITSWEEP_SANITIZER_ENV};${T_ENV}" SKIP_RETURN_CODE 77)
 endfunction()
 
 # Finds every package once. A missing one stops the configuration with CMake's own message, which names it.

@@ -9,6 +9,8 @@ import unittest
 from harness import BIN, DEMO, FAKE, ROOT, SMALL_SWEEP, EndToEnd
 
 
+@unittest.skipIf("TSAN_OPTIONS" in os.environ,
+                 "skipped: the bundle's own loader hides from ThreadSanitizer which library a frame is of")
 class Away(EndToEnd):
     def run_script(self, script, *arguments):
         # What the bundle needs it must bring: no library path, and no commands beside the system's.
