@@ -142,6 +142,20 @@ TEST_F(JavaSharingTest, WhatTouchesTheMachineRunsAlone) {
       InMain("new Timer();"),
       InMain("ThreadLocal<Integer> t = new ThreadLocal<>();"),
       InMain("java.util.concurrent.CompletableFuture.runAsync(() -> { });"),
+      // What shows other programs, or that there are others.
+      InMain("Integer.getInteger(\"left\");"),
+      InMain("Long.getLong(\"left\", 1L);"),
+      InMain("Boolean.getBoolean(\"left\");"),
+      InMain("java.util.function.Function<String, Integer> f = Integer::getInteger; f.apply(\"left\");"),
+      InMain("BitsweepHarness.put(0, Arrays.toString(new RuntimeException().getStackTrace()));"),
+      InMain("BitsweepHarness.put(0, Math.random());"),
+      InMain("BitsweepHarness.put(0, StrictMath.random());"),
+      InMain("Collections.shuffle(new ArrayList<>(List.of(1, 2)));"),
+      // Lambdas: what they are, take along and give back.
+      InMain("java.security.PrivilegedAction<Integer> p = () -> 1;"),
+      InMain("Object o = (Runnable & EventListener) () -> { };"),
+      InMain("take(null);", "    static void take(java.nio.file.Path p) { Runnable r = () -> take(p); }"),
+      InMain("java.util.function.Function<Object, java.nio.file.Path> f = x -> null;"),
   };
   // Known to be harmless by their class files, and yet for a machine of their own.
   const std::vector<std::string> given_up = {
@@ -165,6 +179,17 @@ TEST_F(JavaSharingTest, WhatTouchesTheMachineRunsAlone) {
   for (std::size_t i = 0; i < programs.size(); ++i) {
     EXPECT_EQ(shared[i], programs[i] == good) << programs[i];
   }
+}
+
+TEST_F(JavaSharingTest, ALargeAnswerLeavesNoLargeMachine) {
+  // Of the heap's old part, a third of a gigabyte, the first one's answer takes more than the second leaves.
+  const std::vector<bool> shared = Shared({
+      InMain("String s = \"a\"; for (int i = 0; i < 21; i++) s += s; BitsweepHarness.put(0, "
+             "Collections.nCopies(24, s));"),
+      InMain("BitsweepHarness.put(0, new byte[260 << 20].length);"),
+  });
+  EXPECT_FALSE(shared[0]) << "it answers more than is kept";
+  EXPECT_TRUE(shared[1]);
 }
 
 TEST_F(JavaSharingTest, TheVerdictIsTheSameAlone) {

@@ -1,18 +1,26 @@
 // What Python programs get, in the real sandbox: verdicts, and what they can neither see nor leave
 // behind.
+#include <algorithm>
 #include <arpa/inet.h>
+#include <atomic>
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <netinet/in.h>
+#include <sstream>
 #include <string>
 #include <sys/socket.h>
+#include <thread>
 #include <unistd.h>
+#include <utility>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "tests/grade/grade_one.h"
+#include "worker/grade/runner_python.h"
 #include "worker/grade/text.h"
 #include "worker/grade/unique_fd.h"
 
@@ -137,6 +145,174 @@ TEST_F(PythonProgramTest, NothingOfOneProgramReachesTheNext) {
   for (const Outcome& outcome : outcomes) {
     EXPECT_EQ(outcome.verdict, Verdict::kPass) << outcome.error;
   }
+}
+
+TEST_F(PythonProgramTest, TerminalsAreTheProgramsOwn) {
+  options_.jobs = 1;
+  const std::string look =
+      "import os, pty, stat\n"
+      "about = os.stat('/dev/pts/ptmx')\n"
+      "assert stat.S_IMODE(about.st_mode) == 0o666, oct(about.st_mode)\n"
+      "assert about.st_mtime_ns == about.st_atime_ns == about.st_ctime_ns, about\n"
+      "assert os.listdir('/dev/pts') == ['ptmx'], os.listdir('/dev/pts')\n"
+      "master, slave = pty.openpty()\n"
+      "assert os.ttyname(slave) == '/dev/pts/0' and os.isatty(master)\n"
+      "os.write(slave, b'seen')\n"
+      "assert os.read(master, 4) == b'seen'\n";
+  const std::vector<std::string> leave = {
+      "import os\nos.chmod('/dev/pts/ptmx', 0)\n",
+      "import os\nos.utime('/dev/pts/ptmx', (1, 1))\n",
+      "import os\nos.chmod('/dev/pts/ptmx', 0)\nos.chmod('/dev/pts/ptmx', 0o666)\n",
+      // A socket that waits in itself, and with it the terminal, until the kernel comes to look for such.
+      "import os, pty, socket\n"
+      "a, b = socket.socketpair()\n"
+      "socket.send_fds(a, [b'x'], [b.fileno(), *pty.openpty()])\n"
+      "a.close()\n",
+  };
+  std::vector<std::string> programs = {look};
+  for (const std::string& program : leave) {
+    programs.push_back(program);
+    programs.push_back(Cat(look, std::string(programs.size(), '\n')));
+  }
+  const std::vector<Outcome> outcomes = GradeAll(programs);
+  for (std::size_t i = 0; i < programs.size(); ++i) {
+    EXPECT_EQ(outcomes[i].verdict, Verdict::kPass) << programs[i] << outcomes[i].error;
+  }
+}
+
+TEST_F(PythonProgramTest, NoSocketOutlivesItsProgramInSight) {
+  options_.jobs = 1;
+  const std::string look =
+      "import socket\n"
+      "assert len(open('/proc/net/unix').readlines()) == 1, open('/proc/net/unix').read()\n"
+      "socket.socket(socket.AF_UNIX).bind('\\0left')\n";
+  // A socket that waits in itself, and with it one that listens. Nothing but the end of some other socket makes
+  // the kernel look for such, and the last one here is no end to it.
+  const std::string leave =
+      "import os, socket, time\n"
+      "listener = socket.socket(socket.AF_UNIX)\n"
+      "listener.bind('\\0left')\n"
+      "listener.listen()\n"
+      "a, b = socket.socketpair()\n"
+      "socket.send_fds(a, [b'x'], [b.fileno(), listener.fileno()])\n"
+      "a.close()\n"
+      "time.sleep(0.02)\n";
+  std::vector<std::string> programs;
+  for (std::size_t i = 0; i < 20; ++i) {
+    programs.push_back(Cat(i % 2 == 0 ? look : leave, std::string(i, '\n')));
+  }
+  const std::vector<Outcome> outcomes = GradeAll(programs);
+  for (std::size_t i = 0; i < programs.size(); ++i) {
+    EXPECT_EQ(outcomes[i].verdict, Verdict::kPass) << programs[i] << outcomes[i].error;
+  }
+}
+
+/// The processes below this one, each with its parent's number, parents first.
+std::vector<std::pair<pid_t, pid_t>> Below(pid_t parent) {
+  std::vector<std::pair<pid_t, pid_t>> found;
+  std::error_code gone;
+  for (const auto& task : std::filesystem::directory_iterator(Cat("/proc/", parent, "/task"), gone)) {
+    std::istringstream children(ReadSmallFile(task.path() / "children"));
+    for (pid_t child = 0; children >> child;) {
+      found.emplace_back(child, parent);
+      const auto more = Below(child);
+      found.insert(found.end(), more.begin(), more.end());
+    }
+  }
+  return found;
+}
+
+/// Kills the process that makes sockets: a warm interpreter's first child. Where `busy`, once that has another,
+/// which is a program. False: there is none.
+bool KillBroker(bool busy) {
+  for (const absl::Time end = absl::Now() + absl::Seconds(60); absl::Now() < end;) {
+    const auto processes = Below(getpid());
+    for (const auto& [process, parent] : processes) {
+      const auto later = std::count_if(processes.begin(), processes.end(), [&](const auto& other) {
+        return other.second == parent && other.first > process;
+      });
+      const auto own = std::count_if(processes.begin(), processes.end(), [&](const auto& other) {
+        return other.second == process;
+      });
+      const std::string line = ReadSmallFile(Cat("/proc/", process, "/cmdline"));
+      const bool forked = line == ReadSmallFile(Cat("/proc/", parent, "/cmdline"));
+      if (forked && own == 0 && later == (busy ? 1 : 0) && line.find("class Broker") != std::string::npos) {
+        return kill(process, SIGKILL) == 0;
+      }
+    }
+  }
+  return false;
+}
+
+TEST_F(PythonProgramTest, TheEndOfWhatMakesSocketsIsTheMachinesFailure) {
+  options_.jobs = 1;
+  bool killed = false;
+  std::thread killer([&killed] { killed = KillBroker(true); });
+  const Outcome outcome = GradeOne(
+      "import socket\n"
+      "for _ in range(20000):\n"
+      "    socket.socket().close()\n");
+  killer.join();
+  EXPECT_TRUE(killed);
+  EXPECT_EQ(outcome.verdict, Verdict::kPass) << outcome.error;
+  EXPECT_EQ(outcome.output, "");
+}
+
+TEST_F(PythonProgramTest, WithoutWhatMakesSocketsAnInterpreterStartsNoProgram) {
+  const auto sandbox = *Sandbox::Open(options_.isolation, options_.search_path);
+  const auto runner = *PythonRunner::Open(*sandbox, "", options_.search_path);
+  const auto zygote = runner->StartZygote(options_.limits, nullptr);
+  if (!zygote.ok()) {
+    GTEST_SKIP() << "skipped: " << zygote.status();
+  }
+  const Cancellation never;
+  const std::string program = "import socket\nsocket.socket()\n";
+  const auto before = runner->Run(program, zygote->get(), options_.limits, nullptr, never);
+  ASSERT_TRUE(before.ok()) << before.status();
+  EXPECT_EQ(before->verdict, Verdict::kPass) << before->error;
+  ASSERT_TRUE(KillBroker(false));
+  const auto after = runner->Run(program, zygote->get(), options_.limits, nullptr, never);
+  EXPECT_TRUE(absl::IsUnavailable(after.status())) << after.status();
+}
+
+TEST_F(PythonProgramTest, DescriptorsOnTheirWayAreNoOtherProgramsFailure) {
+  // The kernel counts them for each user, and both programs are of the same.
+  const std::string many =
+      "import socket, time\n"
+      "for _ in range(3):\n"
+      "    a, b = socket.socketpair()\n"
+      "    globals()[f'kept{_}'] = a, b\n"
+      "    a.setblocking(False)\n"
+      "    try:\n"
+      "        while True:\n"
+      "            socket.send_fds(a, [b'x'], [0] * 200)\n"
+      "    except OSError as error:\n"
+      "        assert error.errno in (11, 109), error\n"
+      "end = time.process_time() + 0.5\n"
+      "while time.process_time() < end: pass\n";
+  const auto sandbox = *Sandbox::Open(options_.isolation, options_.search_path);
+  const auto runner = *PythonRunner::Open(*sandbox, "", options_.search_path);
+  const auto one = runner->StartZygote(options_.limits, nullptr);
+  const auto other = runner->StartZygote(options_.limits, nullptr);
+  if (!one.ok() || !other.ok()) {
+    GTEST_SKIP() << "skipped: " << one.status() << other.status();
+  }
+  const Cancellation never;
+  std::atomic<bool> done = false;
+  std::thread beside([&] {
+    const auto outcome = runner->Run(many, one->get(), options_.limits, nullptr, never);
+    EXPECT_TRUE(outcome.ok() && outcome->verdict == Verdict::kPass) << outcome.status();
+    done = true;
+  });
+  while (!done) {
+    const auto outcome = runner->Run("pass\n", other->get(), options_.limits, nullptr, never);
+    EXPECT_TRUE(outcome.ok()) << outcome.status();
+    if (!outcome.ok()) {
+      break;
+    }
+    EXPECT_EQ(outcome->verdict, Verdict::kPass) << outcome->error;
+  }
+  beside.join();
 }
 
 TEST_F(PythonProgramTest, AWarmInterpreterStartsProgramsAsAFreshOneDoes) {

@@ -49,6 +49,16 @@ bool SendDescriptors(int socket, char letter, const std::vector<int>& descriptor
   return sendmsg(socket, &message, MSG_NOSIGNAL) == 1;
 }
 
+/// The kernel refuses to send a descriptor when those that the user's processes have on their way are more than
+/// the sender may have open, so that one program could keep another's interpreter from working.
+std::int64_t FilesOfOurs(const Limits& limits) {
+  constexpr std::int64_t kMore = 4096;
+  rlimit ours{};
+  getrlimit(RLIMIT_NOFILE, &ours);
+  const auto most = static_cast<std::int64_t>(std::min<rlim_t>(ours.rlim_max, 1U << 30U));
+  return std::min(limits.open_files + kMore, most);
+}
+
 std::string SetupFrame(const Sandbox& sandbox, const Limits& limits) {
   nlohmann::json setup = {
       {"codes",
@@ -100,6 +110,7 @@ absl::StatusOr<std::unique_ptr<PythonZygote>> PythonZygote::Start(
   job.limits.cpu = kZygoteLifetime;
   job.limits.address_space_bytes = 0;
   job.limits.processes += 2 * PythonZygote::kProcessesOfOurs;
+  job.limits.open_files = FilesOfOurs(limits);
   // A child of a thread of its own, for children end with the thread that forked them.
   zygote->thread_ = std::thread([&sandbox, job, cgroup, self = zygote.get()] {
     // What it and bubblewrap print (it prints nothing else) says why it does not start.

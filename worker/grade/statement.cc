@@ -71,7 +71,7 @@ void AddBubblewrap(const Sandbox& sandbox,
           sandbox.drops_user() ? "uid 65534 inside and outside, no capabilities"
                                : "uid 65534 inside, the grader's outside, no capabilities");
   out.Yes("further user namespaces", "limit 0 (--disable-userns) and seccomp");
-  out.Yes("devices", "null zero full random urandom tty and pseudo-terminals only");
+  out.Yes("devices", "null zero full random urandom and pseudo-terminals only");
   out.Yes("terminal", "session of its own, TIOCSTI refused");
   out.Yes("system calls",
           Cat("seccomp, ", SeccompRules(SeccompScope::kNamespaces).size(), " refusals"));

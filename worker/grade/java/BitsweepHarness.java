@@ -36,14 +36,17 @@ public final class BitsweepHarness {
     private static final String TUPLES = "org.javatuples.";
 
     private static OutputStream out;
-    private static byte[] buffer = new byte[512];
+    private static byte[] buffer;
     private static int size;
     private static int nodes;
     private static String unfit;
 
-    /// Where the results of a program go that shares its machine with others (SharedMachine).
+    /// Where the results of a program go. In a machine that programs share (SharedMachine) nothing is left of what
+    /// the last one answered, nor of the room that it took.
     static void answerInto(OutputStream stream) {
         out = stream;
+        buffer = new byte[512];
+        unfit = null;
     }
 
     /// The result of the call that has this number in the tests.
@@ -294,7 +297,7 @@ public final class BitsweepHarness {
     }
 
     public static void main(String[] arguments) throws Throwable {
-        out = new FileOutputStream("/dev/fd/3");
+        answerInto(new FileOutputStream("/dev/fd/3"));
         out.write("S\n".getBytes(StandardCharsets.ISO_8859_1));
         if (arguments.length > 0) {
             calls();

@@ -22,9 +22,18 @@ final class ProgramCheck {
     /// Classes of which only these members may be used. A program may not extend them.
     private static final Map<String, Set<String>> PARTLY = new HashMap<>();
 
+    /// Members of PLAIN classes (none of which can be extended) that show what is the machine's or all programs'.
+    private static final Set<String> SHOWN =
+            Set.of(
+                    "java/lang/Boolean.getBoolean", "java/lang/Integer.getInteger", "java/lang/Long.getLong",
+                    // Generators that all programs would draw from.
+                    "java/lang/Math.random", "java/lang/StrictMath.random", "java/util/Collections.shuffle");
+
     /// Members that no program has, by whatever name its class goes.
     private static final Set<String> REFUSED =
             Set.of(
+                    // It names this machine's classes.
+                    "getStackTrace",
                     // They block, or show another program's strings.
                     "wait", "notify", "notifyAll", "intern",
                     // They run at another time, or in other threads.
@@ -235,8 +244,26 @@ final class ProgramCheck {
             String owner = array ? "java/lang/Object" : className(first[at]);
             String name = text(first[second[at]]);
             Set<String> some = own.contains(owner) ? null : PARTLY.get(owner);
-            if (REFUSED.contains(name) || (some != null && !some.contains(name))) {
+            if (REFUSED.contains(name) || SHOWN.contains(owner + "." + name) || (some != null && !some.contains(name))) {
                 throw new No("it uses " + owner + "." + name);
+            }
+        } else if (tags[at] == 16) {
+            lookAtType(text(first[at])); // Of a lambda's body and of the method that it stands for.
+        } else if (tags[at] == 18) {
+            lookAtType(text(second[second[at]])); // What a lambda takes along, and its interface.
+        }
+    }
+
+    /// The classes in the type of a method, as it is written in class files.
+    private void lookAtType(String type) throws No {
+        for (int i = 0; i < type.length(); ++i) {
+            if (type.charAt(i) == 'L') {
+                int end = type.indexOf(';', i);
+                String name = type.substring(i + 1, end);
+                if (!known(name)) {
+                    throw new No("it uses " + name);
+                }
+                i = end;
             }
         }
     }

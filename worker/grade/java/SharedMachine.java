@@ -150,6 +150,7 @@ public final class SharedMachine {
             } catch (Throwable failure) {
                 broken = failure;
             } finally {
+                BitsweepHarness.answerInto(null);
                 nanoseconds = THREADS.getCurrentThreadCpuTime();
             }
         }

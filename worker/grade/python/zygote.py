@@ -4,7 +4,8 @@
 #
 #   this file (in the namespaces that bubblewrap made, with the capabilities of that user namespace)
 #     -> broker: makes Internet sockets for programs that ask for one, in a network namespace that is the
-#                program's own; most never ask, and a namespace for each would cost more than they do
+#                program's own; most never ask, and a namespace for each would cost more than they do.
+#                Its end is this process's end
 #     -> init: process 1 of a fresh process namespace; a fresh mount namespace with a /tmp, /dev/shm and
 #              /proc of its own; waits for the program, then ends, and with it the kernel ends all that
 #              is left in there
@@ -36,7 +37,8 @@ import marshal, math, operator, random, re, statistics, string, threading, types
 
 NEW_MOUNTS, NEW_IPC, NEW_NETWORK, NEW_PROCESSES = 0x00020000, 0x08000000, 0x40000000, 0x20000000
 PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT = 4, 22, 24, 38, 47
-MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REC, MS_PRIVATE = 2, 4, 8, 0x4000, 0x40000
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND = 1, 2, 4, 8, 32, 4096
+MS_REC, MS_PRIVATE, MNT_DETACH = 0x4000, 0x40000, 2
 ABOVE = 64  # Descriptors are moved out of each other's way first.
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -111,20 +113,25 @@ class Broker:
         if os.waitpid(trial, 0)[1]:
             raise OSError("this kernel hands no descriptors to a program that asks for a socket")
         ours, theirs = socket.socketpair()
-        if os.fork() == 0:
-            ours.close()
-            os.close(6)
-            self.serve(theirs)
-            os._exit(0)
+        self.process = os.fork()
+        if self.process == 0:
+            try:
+                ours.close()
+                os.close(6)
+                self.serve(theirs)
+            finally:
+                os._exit(1)
         theirs.close()
         # Programs have no such page.
         self.shown.madvise(mmap.MADV_DONTFORK)
-        listener = self.listen()
-        socket.send_fds(ours, [b"L"], [listener])
-        os.close(listener)
+        # Kept: while it is open a program that asks waits, whatever happens to the broker.
+        self.listener = self.listen()
+        socket.send_fds(ours, [b"L"], [self.listener])
         ours.close()
 
     def next_program(self):
+        if os.waitpid(self.process, os.WNOHANG)[0]:
+            os._exit(1)
         self.program += 1
         self.shown[:] = self.program.to_bytes(8, "little")
 
@@ -167,17 +174,16 @@ class Broker:
             number, _, _, _, _, _, family, kind, protocol = struct.unpack_from("QIIiIQQQQ", note)
             now = self.shown[:]
             if of_program != now:
-                # The last program's namespace ends here.
-                of_program = now if libc.unshare(NEW_NETWORK) == 0 else None
-                if of_program is not None:
-                    bring_loopback_up()
-            self.answer(listener, number, of_program, family & 0xFFFFFFFF, kind & 0xFFFFFFFF,
-                        protocol & 0xFFFFFFFF)
+                # The last program's namespace ends here. Where there is no other, this process does.
+                require(libc.unshare(NEW_NETWORK), "network")
+                bring_loopback_up()
+                of_program = now
+            self.answer(listener, number, family & 0xFFFFFFFF, kind & 0xFFFFFFFF, protocol & 0xFFFFFFFF)
 
-    def answer(self, listener, number, ready, family, kind, protocol):
+    def answer(self, listener, number, family, kind, protocol):
         made, error = -1, errno.EPERM
         # What this process may and the program may not: sockets that see the network's packets.
-        if ready is not None and kind & 0xF in (socket.SOCK_STREAM, socket.SOCK_DGRAM, 5):
+        if kind & 0xF in (socket.SOCK_STREAM, socket.SOCK_DGRAM, 5):
             made = libc.socket(family, ctypes.c_int(kind | socket.SOCK_CLOEXEC), ctypes.c_int(protocol))
             error = ctypes.get_errno()
         try:
@@ -229,15 +235,53 @@ class Zygote:
         # Copies of private mounts are private.
         require(libc.unshare(NEW_MOUNTS), "mounts")
         require(libc.mount(None, b"/", None, ctypes.c_ulong(MS_REC | MS_PRIVATE), None), "mounts")
+        self.close_devices()
+        self.mount_terminals()
         self.namespaces = NEW_MOUNTS
         self.broker = None
         try:
-            # One of each for all programs: the filter keeps both empty.
-            require(libc.unshare(NEW_IPC | NEW_NETWORK), "namespaces")
+            # One of each for all programs: the filter keeps the first empty, and what is left in the other is
+            # seen (renew).
+            require(libc.unshare(NEW_IPC), "namespaces")
+            self.enter_network()
             self.broker = Broker()
         except (OSError, KeyError):
             # An older kernel, or one whose listener is somebody else's.
             self.namespaces |= NEW_IPC | NEW_NETWORK
+
+    def close_devices(self):
+        """Nobody changes their times, which are the host's; read and written they still are."""
+        for name in (b"null", b"zero", b"full", b"random", b"urandom"):
+            place = b"/dev/" + name
+            kept = os.statvfs(place).f_flag & (MS_NOSUID | MS_NODEV | MS_NOEXEC)
+            flags = ctypes.c_ulong(MS_REMOUNT | MS_BIND | MS_RDONLY | kept)
+            require(libc.mount(None, place, None, flags, None), "mount " + place.decode())
+
+    def mount_terminals(self):
+        mount(b"devpts", b"/dev/pts", MS_NOSUID | MS_NOEXEC, b"newinstance,ptmxmode=0666,mode=620")
+        self.terminals = self.look_at_terminals()
+
+    @staticmethod
+    def look_at_terminals():
+        about = os.stat("/dev/pts/ptmx")
+        return (os.listdir("/dev/pts"), about.st_mode, about.st_uid, about.st_gid, about.st_atime_ns,
+                about.st_mtime_ns, about.st_ctime_ns)
+
+    def enter_network(self):
+        require(libc.unshare(NEW_NETWORK), "network")
+        self.sockets = os.open("/proc/self/net/unix", os.O_RDONLY | os.O_CLOEXEC)
+
+    def renew(self):
+        """Replaces what the last program left a trace in, of what all programs share."""
+        # A socket that waits in itself ends when the kernel looks for such, which may be after its program.
+        sockets = self.broker is not None and os.pread(self.sockets, 512, 0).count(b"\n") > 1
+        if sockets:
+            os.close(self.sockets)
+            self.enter_network()
+        # What makes terminals is of the program's user, who may change its mode and times.
+        if sockets or self.look_at_terminals() != self.terminals:
+            require(libc.umount2(b"/dev/pts", MNT_DETACH), "terminals")
+            self.mount_terminals()
 
     def serve(self):
         # Objects of this process are not the programs' garbage.
@@ -260,10 +304,14 @@ class Zygote:
             handle = os.pidfd_open(process)
             socket.send_fds(self.control, [b"P"], [handle])
             os.close(handle)
-            _, status, usage = os.wait4(process, 0)
+            ended, status, usage = os.wait4(-1, 0)
+            if ended != process:
+                # The broker: what the program does without it counts for nothing, and ends here.
+                os._exit(1)
             self.control.sendall(
                 struct.pack(">4q", status, round(usage.ru_utime * 1e6), round(usage.ru_stime * 1e6),
                             usage.ru_maxrss))
+            self.renew()
 
     def init(self, letter, descriptors):
         try:

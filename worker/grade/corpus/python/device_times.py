@@ -2,7 +2,7 @@
 # verdict: pass
 import os
 for path in ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"):
-    for attempt in (lambda: os.utime(path, (1, 1)), lambda: os.chmod(path, 0o666),
+    for attempt in (lambda: os.utime(path), lambda: os.utime(path, (1, 1)), lambda: os.chmod(path, 0o666),
                     lambda: os.setxattr(path, "user.note", b"1")):
         try:
             attempt()
