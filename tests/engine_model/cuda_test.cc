@@ -6,9 +6,11 @@
 
 #include <ATen/ATen.h>
 
+#include "tests/engine_model/byte_tokenizer.h"
 #include "tests/engine_model/few_pages.h"
 #include "tests/engine_model/tiny_model.h"
 #include "worker/engine/checkpoint/safetensors.h"
+#include "worker/engine/generate/batch.h"
 #include "worker/engine/generate/sampler.h"
 #include "worker/engine/model/decoder.h"
 #include "worker/engine/model/llama.h"
@@ -135,6 +137,52 @@ TEST_F(CudaTest, FewPagesAndAnyBatchGiveTheSameTokensAsMany) {
     GTEST_SKIP() << "skipped: no GPU of compute capability 9.0, or a build without CUDA";
   }
   ExpectSameTokensWithFewPages(*model, 61, 200);
+}
+
+// A replica on each of two GPUs, its weights copied from the first one's: the same bits as one.
+TEST_F(CudaTest, TwoGpusGiveTheSamplesOfOne) {
+  if (at::detail::getCUDAHooks().getNumGPUs() < 2) {
+    GTEST_SKIP() << "skipped: one GPU";
+  }
+  const TinyModel tiny({.hidden = 256, .layers = 2, .heads = 4, .kv_heads = 2, .head_dim = 64,
+                        .vocab = 258, .positions = 200});
+  const std::vector<at::Device> devices = {at::Device(at::kCUDA, 0), at::Device(at::kCUDA, 1)};
+  const auto models = MakeDecoderModels(*tiny.Open(), at::kHalf, devices);
+  if (MakePagedDecoderModel(LlamaModel::Load(*tiny.Open(), at::kHalf, devices[1]), devices[1]) ==
+      nullptr) {
+    GTEST_SKIP() << "skipped: no GPU of compute capability 9.0, or a build without CUDA";
+  }
+  const ByteTokenizer tokenizer;
+  std::vector<benchmark::Record> records(13);
+  std::vector<GenerationProblem> problems;
+  for (std::size_t i = 0; i < records.size(); ++i) {
+    records[i].name = std::string("P").append(std::to_string(i));
+    records[i].prompt = std::string(7 * i + 1, 'q') + records[i].name;
+    problems.push_back({&records[i], MakePrompt(tokenizer, records[i].prompt, 200)});
+  }
+  const auto generate = [&](const std::vector<Replica>& replicas) {
+    std::vector<std::string> texts;
+    for (const auto& row : GenerateAll(replicas,
+                                       tokenizer,
+                                       {ByteTokenizer::kEos},
+                                       problems,
+                                       {.sampling = {0.8, 0.95},
+                                        .seed = 4,
+                                        .samples = 6,
+                                        .tokens_max = 200,
+                                        .slots = 20,
+                                        .threads = 2,
+                                        .batch_invariant = true},
+                                       [](std::int64_t) {})) {
+      for (const GeneratedSample& sample : row) {
+        texts.push_back(sample.text);
+      }
+    }
+    return texts;
+  };
+  const std::vector<std::string> one = generate({{*models[0], devices[0]}});
+  EXPECT_EQ(generate({{*models[1], devices[1]}}), one);
+  EXPECT_EQ(generate({{*models[0], devices[0]}, {*models[1], devices[1]}}), one);
 }
 
 // Follows transformers' greedy tokens in f16: each is the greatest logit, up to ties of f16.

@@ -13,6 +13,7 @@
 #include "worker/benchmark/record.h"
 #include "worker/engine/checkpoint/atomic_file.h"
 #include "worker/engine/checkpoint/checkpoint.h"
+#include "worker/engine/device_list.h"
 #include "worker/engine/error.h"
 #include "worker/engine/generate/batch.h"
 #include "worker/engine/generate/stages.h"
@@ -215,10 +216,14 @@ nlohmann::json RunGenerate(const StageSpec& stage, Events& events) {
   }
   const std::vector<GenerationProblem> problems =
       MakeProblems(records, *tokenizer, spec.options.tokens_max);
-  const at::Device device = DeviceOf(stage.numerics);
-  const std::shared_ptr<const DecoderModel> model =
-      MakeDecoderModel(*checkpoint, DtypeOf(stage.numerics), device);
-  spec.options.slots = ChooseSlots(spec, *model, device.is_cuda());
+  const std::vector<at::Device> devices = DevicesOf(stage.numerics);
+  const std::vector<std::shared_ptr<const DecoderModel>> models =
+      MakeDecoderModels(*checkpoint, DtypeOf(stage.numerics), devices);
+  std::vector<Replica> replicas;
+  for (std::size_t i = 0; i < devices.size(); ++i) {
+    replicas.push_back({*models[i], devices[i]});
+  }
+  spec.options.slots = ChooseSlots(spec, *models[0], devices[0].is_cuda());
 
   const std::int64_t total = static_cast<std::int64_t>(problems.size()) * spec.options.samples;
   std::int64_t done = 0;
@@ -232,7 +237,7 @@ nlohmann::json RunGenerate(const StageSpec& stage, Events& events) {
   };
   const auto started = std::chrono::steady_clock::now();
   const std::vector<std::vector<GeneratedSample>> results =
-      GenerateAll(*model,
+      GenerateAll(replicas,
                   *tokenizer,
                   EndOfTextIds(*checkpoint, *tokenizer),
                   problems,
@@ -243,6 +248,7 @@ nlohmann::json RunGenerate(const StageSpec& stage, Events& events) {
 
   WriteCompletions(stage.output_dir + "/completions.jsonl", records, results);
   nlohmann::json summary = Summarize(problems, results, spec.options, seconds);
+  summary["devices"] = devices.size();
   events.Metric("tokens_per_second", summary["tokens"].get<double>() / seconds, "1/s");
   return summary;
 }

@@ -144,4 +144,11 @@ std::shared_ptr<const DecoderModel> MakeDecoderModel(const Checkpoint& checkpoin
                                                      at::ScalarType dtype,
                                                      at::Device device);
 
+/// One for each of `devices`, all with the same weights: read and expanded once, then copied from
+/// the first device to the others. Throws as above, for any of them.
+std::vector<std::shared_ptr<const DecoderModel>> MakeDecoderModels(
+    const Checkpoint& checkpoint,
+    at::ScalarType dtype,
+    const std::vector<at::Device>& devices);
+
 }  // namespace bitsweep::engine

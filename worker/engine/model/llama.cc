@@ -93,6 +93,19 @@ at::Tensor Mlp(const BlockWeights& weights, const at::Tensor& x, BlockTaps* taps
   return at::linear(inner, weights.down_proj);
 }
 
+// What FusedRows joins, on another device.
+std::vector<at::Tensor> CopyNeighbours(const std::vector<at::Tensor>& parts,
+                                       at::Device device) {
+  const at::Tensor storage = FusedRows(parts).to(device);
+  std::vector<at::Tensor> copies;
+  std::int64_t begin = 0;
+  for (const at::Tensor& part : parts) {
+    copies.push_back(storage.narrow(0, begin, part.size(0)));
+    begin += part.size(0);
+  }
+  return copies;
+}
+
 }  // namespace
 
 at::Tensor& BlockWeights::Linear(const std::string& name) {
@@ -177,6 +190,35 @@ at::Tensor FusedRows(const std::vector<at::Tensor>& parts) {
     return parts[0].as_strided({rows, parts[0].size(1)}, {parts[0].size(1), 1});
   }
   return at::cat(parts, 0);
+}
+
+std::shared_ptr<const LlamaModel> CopyTo(std::shared_ptr<const LlamaModel> model,
+                                         at::Device device) {
+  const at::Device here = model->embed_tokens.device();
+  if (here == device || (here.type() == device.type() && !device.has_index())) {
+    return model;
+  }
+  auto copy = std::make_shared<LlamaModel>(*model);
+  for (BlockWeights& block : copy->blocks) {
+    const std::vector<at::Tensor> qkv =
+        CopyNeighbours({block.q_proj, block.k_proj, block.v_proj}, device);
+    const std::vector<at::Tensor> gate_up = CopyNeighbours({block.gate_proj, block.up_proj}, device);
+    block = {.input_layernorm = block.input_layernorm.to(device),
+             .q_proj = qkv[0],
+             .k_proj = qkv[1],
+             .v_proj = qkv[2],
+             .o_proj = block.o_proj.to(device),
+             .post_attention_layernorm = block.post_attention_layernorm.to(device),
+             .gate_proj = gate_up[0],
+             .up_proj = gate_up[1],
+             .down_proj = block.down_proj.to(device)};
+  }
+  const bool tied = model->lm_head.is_same(model->embed_tokens);
+  copy->embed_tokens = model->embed_tokens.to(device);
+  copy->norm = model->norm.to(device);
+  copy->lm_head = tied ? copy->embed_tokens : model->lm_head.to(device);
+  copy->rope = {model->rope.cos.to(device), model->rope.sin.to(device)};
+  return copy;
 }
 
 void CheckNumerics(at::ScalarType dtype, at::Device device) {

@@ -106,6 +106,10 @@ struct LlamaModel {
   at::Tensor Logits(const at::Tensor& input_ids) const;
 };
 
+/// The same weights on `device`, neighbours still neighbours in one storage. `model` itself where it
+/// is there already.
+std::shared_ptr<const LlamaModel> CopyTo(std::shared_ptr<const LlamaModel> model, at::Device device);
+
 /// RMSNorm over the last dimension, computed in f32, returned in x's dtype.
 at::Tensor RmsNorm(const at::Tensor& x, const at::Tensor& weight, double eps);
 

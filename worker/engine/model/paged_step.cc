@@ -111,7 +111,8 @@ EngineError PagedStep::TooSmall(std::int64_t free) const {
       "sequences of " + std::to_string(sizes_.positions) + " tokens need at least " +
           std::to_string(sizes_.pages_min * weights_->PageBytes() >> 20) +
           " MiB of key/value cache beside buffers and " + std::to_string(kReserveBytes >> 20) +
-          " MiB for libraries, and the device has " + std::to_string(free >> 20) +
+          " MiB for libraries, and " + weights_->llama->embed_tokens.device().str() + " has " +
+          std::to_string(free >> 20) +
           " MiB left: lower max_tokens_total, or use a GPU with more memory");
 }
 

@@ -40,7 +40,7 @@ void RequireRoomForWeights(const ModelConfig& config, at::ScalarType dtype, at::
   if (bytes > free) {
     throw EngineError(FailureClass::kOomGpu,
                       "the weights take " + std::to_string(bytes >> 20) + " MiB as " +
-                          at::toString(dtype) + ", and the device has " +
+                          at::toString(dtype) + ", and " + device.str() + " has " +
                           std::to_string(free >> 20) +
                           " MiB left: use a GPU with more memory, or end what else runs on it");
   }
@@ -287,17 +287,30 @@ std::shared_ptr<const DecoderModel> MakeTorchDecoderModel(std::shared_ptr<const 
 std::shared_ptr<const DecoderModel> MakeDecoderModel(const Checkpoint& checkpoint,
                                                      at::ScalarType dtype,
                                                      at::Device device) {
-  CheckNumerics(dtype, device);
-  if (device.is_cpu() && dtype == at::kFloat) {
-    return MakeCpuDecoderModel(checkpoint);
+  return MakeDecoderModels(checkpoint, dtype, {device})[0];
+}
+
+std::vector<std::shared_ptr<const DecoderModel>> MakeDecoderModels(
+    const Checkpoint& checkpoint,
+    at::ScalarType dtype,
+    const std::vector<at::Device>& devices) {
+  const at::Device first = devices.at(0);
+  CheckNumerics(dtype, first);
+  if (first.is_cpu() && dtype == at::kFloat) {
+    return {devices.size(), MakeCpuDecoderModel(checkpoint)};
   }
-  if (device.is_cpu()) {
-    return MakeTorchDecoderModel(checkpoint, dtype, device);
+  for (const at::Device device : devices) {
+    RequireRoomForWeights(checkpoint.config(), dtype, device);
   }
-  RequireRoomForWeights(checkpoint.config(), dtype, device);
-  std::shared_ptr<const LlamaModel> llama = LlamaModel::Load(checkpoint, dtype, device);
-  std::shared_ptr<const DecoderModel> paged = MakePagedDecoderModel(llama, device);
-  return paged != nullptr ? paged : MakeTorchDecoderModel(std::move(llama));
+  const std::shared_ptr<const LlamaModel> loaded = LlamaModel::Load(checkpoint, dtype, first);
+  std::vector<std::shared_ptr<const DecoderModel>> models;
+  for (const at::Device device : devices) {
+    const std::shared_ptr<const LlamaModel> llama = CopyTo(loaded, device);
+    std::shared_ptr<const DecoderModel> paged =
+        device.is_cpu() ? nullptr : MakePagedDecoderModel(llama, device);
+    models.push_back(paged != nullptr ? paged : MakeTorchDecoderModel(llama));
+  }
+  return models;
 }
 
 }  // namespace bitsweep::engine
