@@ -457,13 +457,15 @@ TEST_F(BatchTest, AFailedReplicaEndsTheOthers) {
   }
 }
 
-// The real decoder of a GPU by its reference ops, each replica with weights and pages of its own.
+// The real decoder of a GPU by its reference ops: replicas with pages of their own, and one whose
+// layers are divided.
 TEST_F(BatchTest, ReplicasOfAPagedModelGiveTheSameBits) {
   const TinyModel tiny({.hidden = 48, .layers = 2, .heads = 4, .kv_heads = 2, .head_dim = 32,
                         .vocab = kVocab, .positions = 96});
   const auto llama = LlamaModel::Load(*tiny.Open(), at::kBFloat16, at::kCPU);
-  EXPECT_EQ(CopyTo(llama, at::kCPU), llama);
   const auto model = MakePagedDecoderModel(llama, at::kCPU);
+  const auto copy = MakePagedDecoderModel(CopyTo(*llama, {at::kCPU, at::kCPU}), at::kCPU);
+  const auto divided = MakePagedDecoderModel(llama, EvenStretches(2, 2));
   const GenerationOptions options = {.sampling = {0.9, 0.95},
                                      .seed = 3,
                                      .samples = 3,
@@ -471,12 +473,22 @@ TEST_F(BatchTest, ReplicasOfAPagedModelGiveTheSameBits) {
                                      .slots = 9,
                                      .batch_invariant = true};
   const auto want = Generate(*model, options);
-  for (const std::size_t replicas : {2, 3}) {
-    const auto got = Generate(*model, options, replicas);
+  const std::vector<std::vector<Replica>> placements = {
+      {{*model, at::kCPU}, {*copy, at::kCPU}},
+      {{*model, at::kCPU}, {*model, at::kCPU}, {*copy, at::kCPU}},
+      {{*divided, at::kCPU, 2}},
+      {{*divided, at::kCPU, 1}, {*divided, at::kCPU, 2}}};
+  for (const std::vector<Replica>& replicas : placements) {
+    finished_ = 0;
+    const auto got = GenerateAll(
+        replicas, tokenizer_, {ByteTokenizer::kEos}, problems_, options, [&](std::int64_t n) {
+          finished_ += n;
+        });
     EXPECT_EQ(finished_, 33);
     for (std::size_t problem = 0; problem < want.size(); ++problem) {
       for (std::size_t sample = 0; sample < 3; ++sample) {
-        EXPECT_EQ(got[problem][sample].text, want[problem][sample].text) << replicas << " replicas";
+        EXPECT_EQ(got[problem][sample].text, want[problem][sample].text)
+            << "placement " << &replicas - placements.data();
         EXPECT_EQ(got[problem][sample].tokens, want[problem][sample].tokens);
       }
     }

@@ -139,33 +139,22 @@ TEST_F(CudaTest, FewPagesAndAnyBatchGiveTheSameTokensAsMany) {
   ExpectSameTokensWithFewPages(*model, 61, 200);
 }
 
-// A replica on each of two GPUs, its weights copied from the first one's: the same bits as one.
-TEST_F(CudaTest, TwoGpusGiveTheSamplesOfOne) {
-  if (at::detail::getCUDAHooks().getNumGPUs() < 2) {
-    GTEST_SKIP() << "skipped: one GPU";
+// Samples of some problems, batch-invariant, [problem x sample].
+class ReplicaTest : public CudaTest {
+ protected:
+  ReplicaTest() {
+    for (std::size_t i = 0; i < records_.size(); ++i) {
+      records_[i].name = std::string("P").append(std::to_string(i));
+      records_[i].prompt = std::string(7 * i + 1, 'q') + records_[i].name;
+      problems_.push_back({&records_[i], MakePrompt(tokenizer_, records_[i].prompt, 200)});
+    }
   }
-  const TinyModel tiny({.hidden = 256, .layers = 2, .heads = 4, .kv_heads = 2, .head_dim = 64,
-                        .vocab = 258, .positions = 200});
-  const std::vector<at::Device> devices = {at::Device(at::kCUDA, 0), at::Device(at::kCUDA, 1)};
-  const auto models = MakeDecoderModels(*tiny.Open(), at::kHalf, devices);
-  if (MakePagedDecoderModel(LlamaModel::Load(*tiny.Open(), at::kHalf, devices[1]), devices[1]) ==
-      nullptr) {
-    GTEST_SKIP() << "skipped: no GPU of compute capability 9.0, or a build without CUDA";
-  }
-  const ByteTokenizer tokenizer;
-  std::vector<benchmark::Record> records(13);
-  std::vector<GenerationProblem> problems;
-  for (std::size_t i = 0; i < records.size(); ++i) {
-    records[i].name = std::string("P").append(std::to_string(i));
-    records[i].prompt = std::string(7 * i + 1, 'q') + records[i].name;
-    problems.push_back({&records[i], MakePrompt(tokenizer, records[i].prompt, 200)});
-  }
-  const auto generate = [&](const std::vector<Replica>& replicas) {
+  std::vector<std::string> Generate(const std::vector<Replica>& replicas) const {
     std::vector<std::string> texts;
     for (const auto& row : GenerateAll(replicas,
-                                       tokenizer,
+                                       tokenizer_,
                                        {ByteTokenizer::kEos},
-                                       problems,
+                                       problems_,
                                        {.sampling = {0.8, 0.95},
                                         .seed = 4,
                                         .samples = 6,
@@ -179,10 +168,50 @@ TEST_F(CudaTest, TwoGpusGiveTheSamplesOfOne) {
       }
     }
     return texts;
-  };
-  const std::vector<std::string> one = generate({{*models[0], devices[0]}});
-  EXPECT_EQ(generate({{*models[1], devices[1]}}), one);
-  EXPECT_EQ(generate({{*models[0], devices[0]}, {*models[1], devices[1]}}), one);
+  }
+  std::vector<std::string> GenerateWith(const std::vector<at::Device>& devices, std::int64_t split) const {
+    const auto placed = PlaceDecoderModels(*tiny_.Open(), at::kHalf, devices, split);
+    EXPECT_EQ(placed.size() * static_cast<std::size_t>(split), devices.size());
+    std::vector<Replica> replicas;
+    for (const PlacedModel& model : placed) {
+      replicas.push_back({*model.model, model.device, model.decoders});
+    }
+    return Generate(replicas);
+  }
+
+  const at::Device first_ = at::Device(at::kCUDA, 0);
+  const at::Device second_ = at::Device(at::kCUDA, 1);
+  const TinyModel tiny_{{.hidden = 256, .layers = 3, .heads = 4, .kv_heads = 2, .head_dim = 64,
+                         .vocab = 258, .positions = 200}};
+  const ByteTokenizer tokenizer_;
+  std::vector<benchmark::Record> records_{13};
+  std::vector<GenerationProblem> problems_;
+};
+
+TEST_F(ReplicaTest, LayersDividedOnOneGpuGiveTheSameSamples) {
+  const auto llama = LlamaModel::Load(*tiny_.Open(), at::kHalf, first_);
+  const auto whole = MakePagedDecoderModel(llama, first_);
+  if (whole == nullptr) {
+    GTEST_SKIP() << "skipped: no GPU of compute capability 9.0, or a build without CUDA";
+  }
+  const auto divided = MakePagedDecoderModel(llama, {0, 1, 2});
+  const std::vector<std::string> want = Generate({{*whole, first_}});
+  EXPECT_EQ(Generate({{*divided, first_}}), want);
+  EXPECT_EQ(Generate({{*divided, first_, 2}}), want);
+}
+
+// A replica on each of two GPUs, its weights copied from the first one's; and one on both.
+TEST_F(ReplicaTest, TwoGpusGiveTheSamplesOfOne) {
+  if (at::detail::getCUDAHooks().getNumGPUs() < 2) {
+    GTEST_SKIP() << "skipped: one GPU";
+  }
+  if (!PagedDecoderServes(tiny_.Open()->config(), at::kHalf, second_)) {
+    GTEST_SKIP() << "skipped: no GPU of compute capability 9.0, or a build without CUDA";
+  }
+  const std::vector<std::string> want = GenerateWith({first_}, 1);
+  EXPECT_EQ(GenerateWith({second_}, 1), want);
+  EXPECT_EQ(GenerateWith({first_, second_}, 1), want);
+  EXPECT_EQ(GenerateWith({first_, second_}, 2), want);
 }
 
 // Follows transformers' greedy tokens in f16: each is the greatest logit, up to ties of f16.

@@ -179,19 +179,24 @@ void RunThread(Work& work, const DecoderModel& model, const DecoderOptions& opti
   }
 }
 
-// One decoder for each replica; none where the model has none that draws tokens itself. All are made
-// before any works: what is free on a device is asked of the whole process.
+// None where the model has none that draws tokens itself. All are made before any works: what is
+// free on a device is asked of the whole process.
 std::vector<DeviceDecoder> MakeDeviceDecoders(const std::vector<Replica>& replicas,
-                                              const DecoderOptions& options,
+                                              const DecoderOptions& whole,
                                               const DrawOptions& draw) {
   std::vector<DeviceDecoder> decoders;
   for (const Replica& replica : replicas) {
     const c10::DeviceGuard guard(replica.device);
-    std::unique_ptr<BatchDecoder> decoder = replica.model.MakeBatchDecoder(options, draw);
-    if (decoder == nullptr) {
-      return {};
+    DecoderOptions options = whole;
+    options.slots = (whole.slots + replica.decoders - 1) / replica.decoders;
+    for (int left = replica.decoders; left > 0; --left) {
+      options.memory_divisor = left;
+      std::unique_ptr<BatchDecoder> decoder = replica.model.MakeBatchDecoder(options, draw);
+      if (decoder == nullptr) {
+        return {};
+      }
+      decoders.push_back({std::move(decoder), replica.device});
     }
-    decoders.push_back({std::move(decoder), replica.device});
   }
   return decoders;
 }

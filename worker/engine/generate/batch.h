@@ -31,7 +31,7 @@ struct GenerationOptions {
   std::int64_t samples = 1;
   std::int64_t tokens_max = 2;  // Prompt and completion, at most the model's positions.
   EarlyStop early_stop = EarlyStop::kNone;
-  std::int64_t slots = 1;  // Sequences at once in one replica, over all its threads.
+  std::int64_t slots = 1;  // Sequences at once in one replica, over all its threads or decoders.
   int threads = 1;  // Over all replicas; for decoders only where the model's run alone, else for text.
   bool batch_invariant = false;  // DecoderOptions.
 };
@@ -42,10 +42,12 @@ struct GeneratedSample {
   Finish finish = Finish::kNone;
 };
 
-/// A model, and the device that is current while it works.
+/// A model, the device that is current while it works, and how many decoders share its memory, each
+/// with sequences of its own: more than one where its layers lie on several devices (decoder.h).
 struct Replica {
   const DecoderModel& model;
   at::Device device;
+  int decoders = 1;
 };
 
 /// -> [problem][sample]. A draw depends on seed, problem name, sample and position, never on batch,

@@ -39,6 +39,7 @@ struct BenchFlags {
   double temperature = 0.2, top_p = 0.95;
   std::uint64_t seed = 0;
   int repeats = 1;
+  std::int64_t split = 1;
   bool batch_invariant = false;
   std::string json, tokens;
 };
@@ -61,11 +62,15 @@ ModelConfig MakeConfig(const BenchFlags& flags) {
 
 // Weights ~ N(0, 0.02^2), norms of ones. Drawn by torch's generator of the device after
 // manual_seed(seed), in the order: embedding; of each layer q, k, v as one, o, gate and up as one,
-// down; head. tests/bench/reference_generate.py draws the same ones.
+// down; head; by that of its own device where the layers are divided. tests/bench/reference_generate.py draws the same ones.
 std::shared_ptr<const LlamaModel> RandomModel(const ModelConfig& c,
                                               std::uint64_t seed,
-                                              const at::TensorOptions& options) {
+                                              at::ScalarType dtype,
+                                              const std::vector<at::Device>& devices) {
   at::manual_seed(seed);
+  const std::vector<std::int64_t> begins =
+      EvenStretches(c.num_layers, static_cast<std::int64_t>(devices.size()));
+  auto options = at::TensorOptions().dtype(dtype).device(devices[0]);
   const auto random = [&](std::int64_t rows, std::int64_t columns) {
     return at::randn({rows, columns}, options).mul_(0.02);
   };
@@ -75,6 +80,8 @@ std::shared_ptr<const LlamaModel> RandomModel(const ModelConfig& c,
   const std::int64_t q = c.num_heads * c.head_dim;
   const std::int64_t kv = c.num_kv_heads * c.head_dim;
   for (std::int64_t layer = 0; layer < c.num_layers; ++layer) {
+    const auto after = std::upper_bound(begins.begin(), begins.end(), layer);
+    options = options.device(devices[static_cast<std::size_t>(after - begins.begin()) - 1]);
     BlockWeights block;
     const at::Tensor qkv = random(q + 2 * kv, c.hidden_size);
     block.q_proj = qkv.narrow(0, 0, q);
@@ -91,7 +98,7 @@ std::shared_ptr<const LlamaModel> RandomModel(const ModelConfig& c,
   }
   model->norm = at::ones({c.hidden_size}, options);
   model->lm_head = random(c.vocab_size, c.hidden_size);
-  model->rope = MakeRopeTable(c, c.max_position_embeddings, options.device());
+  model->rope = MakeRopeTable(c, c.max_position_embeddings, devices[0]);
   return model;
 }
 
@@ -277,7 +284,8 @@ void Print(const nlohmann::ordered_json& row, bool head) {
   std::fflush(stdout);
 }
 
-// A replica for each device; each draws its own weights, which are the same on one model of device.
+// A replica for each device, or group of devices; each draws its own weights, which are the same on
+// one model of device.
 Workload MakeWorkload(const BenchFlags& flags, const VerbContext& context) {
   Workload work = {.config = MakeConfig(flags),
                    .prompts = RandomPrompts(flags),
@@ -285,25 +293,34 @@ Workload MakeWorkload(const BenchFlags& flags, const VerbContext& context) {
                    .decoders = {}};
   const std::vector<at::Device> devices = DevicesOf(context.numerics);
   const auto loops = static_cast<std::int64_t>(devices.size());
-  const std::int64_t sequences = (flags.problems + loops - 1) / loops * flags.samples;
-  for (const at::Device device : devices) {
-    const c10::DeviceGuard guard(device);
-    const auto options = at::TensorOptions().dtype(DtypeOf(context.numerics)).device(device);
-    const std::shared_ptr<const DecoderModel> model =
-        MakePagedDecoderModel(RandomModel(work.config, flags.seed, options), device);
+  if (loops % flags.split != 0 || flags.split > flags.layers) {
+    ThrowBadInput("--split must divide the number of devices (" + std::to_string(loops) +
+                  ") and be at most --layers");
+  }
+  DecoderOptions options = {
+      .slots = std::min(flags.slots, (flags.problems + loops - 1) / loops * flags.samples),
+      .positions = work.config.max_position_embeddings,
+      .batch_invariant = flags.batch_invariant,
+      .pages_max = flags.pages};
+  for (auto group = devices.begin(); group != devices.end(); group += flags.split) {
+    const c10::DeviceGuard guard(*group);
+    const std::shared_ptr<const DecoderModel> model = MakePagedDecoderModel(
+        RandomModel(
+            work.config, flags.seed, DtypeOf(context.numerics), {group, group + flags.split}),
+        EvenStretches(flags.layers, flags.split));
     if (model == nullptr) {
       ThrowBadInput(
           "bench generate needs --dtype f16 or bf16, a head size of 32, 64, 96 or 128, and on a GPU "
           "compute capability 9.0");
     }
-    work.decoders.push_back(
-        {model->MakeBatchDecoder(
-             {.slots = std::min(flags.slots, sequences),
-              .positions = work.config.max_position_embeddings,
-              .batch_invariant = flags.batch_invariant,
-              .pages_max = flags.pages},
-             {.temperature = flags.temperature, .top_p = flags.top_p, .seed = flags.seed}),
-         device});
+    for (options.memory_divisor = flags.split; options.memory_divisor > 0;
+         --options.memory_divisor) {
+      work.decoders.push_back(
+          {model->MakeBatchDecoder(
+               options,
+               {.temperature = flags.temperature, .top_p = flags.top_p, .seed = flags.seed}),
+           *group});
+    }
   }
   return work;
 }
@@ -352,6 +369,7 @@ DirectVerb ConfigureGenerate(CLI::App& app) {
   app.add_option("--pages", flags->pages, "Of the cache, at most; 0: as memory allows")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
+  count("--split", flags->split, "GPUs that the layers of one replica are divided over");
   app.add_flag("--batch-invariant", flags->batch_invariant, "As of generate");
   app.add_option("--temperature", flags->temperature, "0: greedy")
       ->check(CLI::NonNegativeNumber)

@@ -43,6 +43,7 @@ struct GenerateSpec {
   std::string language;
   GenerationOptions options;
   std::int64_t slots = 0;  // 0: by memory.
+  std::int64_t split = 0;  // Devices of one replica; 0: as few as hold it.
 };
 
 EarlyStop ParseEarlyStop(const std::string& text) {
@@ -55,6 +56,7 @@ GenerateSpec ReadSpec(const StageSpec& spec) {
   constexpr std::int64_t kSamplesMax = 100'000;
   constexpr std::int64_t kTokensMax = 1 << 20;
   constexpr std::int64_t kSlotsMax = 1 << 16;
+  constexpr std::int64_t kSplitMax = 64;
   GenerateSpec out;
   StrictObject members(spec.members, spec.where);
   StrictObject model = members.Object("model");
@@ -79,6 +81,7 @@ GenerateSpec ReadSpec(const StageSpec& spec) {
     StrictObject batch = members.Object("batch");
     out.slots = batch.Has("slots") ? batch.Int("slots", 1, kSlotsMax) : 0;
     out.options.batch_invariant = batch.BoolOr("invariant", false);
+    out.split = batch.IntOr("split", 1, kSplitMax, 0);
     batch.Finish();
   }
   members.Finish();
@@ -217,13 +220,16 @@ nlohmann::json RunGenerate(const StageSpec& stage, Events& events) {
   const std::vector<GenerationProblem> problems =
       MakeProblems(records, *tokenizer, spec.options.tokens_max);
   const std::vector<at::Device> devices = DevicesOf(stage.numerics);
-  const std::vector<std::shared_ptr<const DecoderModel>> models =
-      MakeDecoderModels(*checkpoint, DtypeOf(stage.numerics), devices);
+  const std::vector<PlacedModel> models =
+      PlaceDecoderModels(*checkpoint, DtypeOf(stage.numerics), devices, spec.split);
   std::vector<Replica> replicas;
-  for (std::size_t i = 0; i < devices.size(); ++i) {
-    replicas.push_back({*models[i], devices[i]});
+  for (const PlacedModel& placed : models) {
+    replicas.push_back({*placed.model, placed.device, placed.decoders});
   }
-  spec.options.slots = ChooseSlots(spec, *models[0], devices[0].is_cuda());
+  events.Log("info",
+             "generates on " + DeviceNames(devices) + ": " + std::to_string(replicas.size()) +
+                 " replicas of the model");
+  spec.options.slots = ChooseSlots(spec, *models[0].model, devices[0].is_cuda());
 
   const std::int64_t total = static_cast<std::int64_t>(problems.size()) * spec.options.samples;
   std::int64_t done = 0;
@@ -249,6 +255,7 @@ nlohmann::json RunGenerate(const StageSpec& stage, Events& events) {
   WriteCompletions(stage.output_dir + "/completions.jsonl", records, results);
   nlohmann::json summary = Summarize(problems, results, spec.options, seconds);
   summary["devices"] = devices.size();
+  summary["replicas"] = replicas.size();
   events.Metric("tokens_per_second", summary["tokens"].get<double>() / seconds, "1/s");
   return summary;
 }

@@ -131,6 +131,18 @@ std::unique_ptr<DeviceWork::Mark> DeviceWork::MakeMark() const {
   return std::make_unique<NoMark>();
 }
 
+void DeviceWork::WaitFor(const DeviceWork& other) const {
+#if defined(BITSWEEP_CUDA)
+  if (impl_->stream != nullptr && other.impl_->stream != nullptr) {
+    at::cuda::CUDAEvent event;
+    event.record(*other.impl_->stream);
+    event.block(*impl_->stream);
+  }
+#else
+  (void)other;
+#endif
+}
+
 std::unique_ptr<DeviceWork::Recording> DeviceWork::Record(std::function<void()> work) const {
 #if defined(BITSWEEP_CUDA)
   if (impl_->stream != nullptr) {

@@ -192,14 +192,12 @@ at::Tensor FusedRows(const std::vector<at::Tensor>& parts) {
   return at::cat(parts, 0);
 }
 
-std::shared_ptr<const LlamaModel> CopyTo(std::shared_ptr<const LlamaModel> model,
-                                         at::Device device) {
-  const at::Device here = model->embed_tokens.device();
-  if (here == device || (here.type() == device.type() && !device.has_index())) {
-    return model;
-  }
-  auto copy = std::make_shared<LlamaModel>(*model);
-  for (BlockWeights& block : copy->blocks) {
+std::shared_ptr<const LlamaModel> CopyTo(const LlamaModel& model,
+                                         const std::vector<at::Device>& block_devices) {
+  auto copy = std::make_shared<LlamaModel>(model);
+  for (std::size_t layer = 0; layer < copy->blocks.size(); ++layer) {
+    const at::Device device = block_devices.at(layer);
+    BlockWeights& block = copy->blocks[layer];
     const std::vector<at::Tensor> qkv =
         CopyNeighbours({block.q_proj, block.k_proj, block.v_proj}, device);
     const std::vector<at::Tensor> gate_up = CopyNeighbours({block.gate_proj, block.up_proj}, device);
@@ -213,11 +211,14 @@ std::shared_ptr<const LlamaModel> CopyTo(std::shared_ptr<const LlamaModel> model
              .up_proj = gate_up[1],
              .down_proj = block.down_proj.to(device)};
   }
-  const bool tied = model->lm_head.is_same(model->embed_tokens);
-  copy->embed_tokens = model->embed_tokens.to(device);
-  copy->norm = model->norm.to(device);
-  copy->lm_head = tied ? copy->embed_tokens : model->lm_head.to(device);
-  copy->rope = {model->rope.cos.to(device), model->rope.sin.to(device)};
+  const at::Device first = block_devices.front();
+  const at::Device last = block_devices.back();
+  copy->embed_tokens = model.embed_tokens.to(first);
+  copy->norm = model.norm.to(last);
+  // One tensor where the head is tied and both lie on one device.
+  copy->lm_head = model.lm_head.is_same(model.embed_tokens) ? copy->embed_tokens.to(last)
+                                                            : model.lm_head.to(last);
+  copy->rope = {model.rope.cos.to(first), model.rope.sin.to(first)};
   return copy;
 }
 
@@ -240,21 +241,35 @@ void CheckNumerics(at::ScalarType dtype, at::Device device) {
 std::shared_ptr<const LlamaModel> LlamaModel::Load(const Checkpoint& checkpoint,
                                                    at::ScalarType dtype,
                                                    at::Device device) {
-  CheckNumerics(dtype, device);
+  return LoadSpread(
+      checkpoint,
+      dtype,
+      std::vector<at::Device>(static_cast<std::size_t>(checkpoint.config().num_layers), device));
+}
+
+std::shared_ptr<const LlamaModel> LlamaModel::LoadSpread(
+    const Checkpoint& checkpoint,
+    at::ScalarType dtype,
+    const std::vector<at::Device>& block_devices) {
+  const at::Device first = block_devices.front();
+  const at::Device last = block_devices.back();
+  CheckNumerics(dtype, first);
   auto model = std::make_shared<LlamaModel>();
   model->config = checkpoint.config();
-  const at::TensorOptions options = at::TensorOptions().dtype(dtype).device(device);
-  const auto own = [&](const at::Tensor& tensor) {
-    return tensor.to(options, /*non_blocking=*/false, /*copy=*/true);
+  const auto own = [&](const at::Tensor& tensor, at::Device device) {
+    return tensor.to(at::TensorOptions().dtype(dtype).device(device),
+                     /*non_blocking=*/false,
+                     /*copy=*/true);
   };
-  model->embed_tokens = own(checkpoint.Get("model.embed_tokens.weight"));
+  model->embed_tokens = own(checkpoint.Get("model.embed_tokens.weight"), first);
   for (std::int64_t layer = 0; layer < model->config.num_layers; ++layer) {
-    model->blocks.push_back(LoadBlock(checkpoint, layer, dtype, device));
+    model->blocks.push_back(
+        LoadBlock(checkpoint, layer, dtype, block_devices.at(static_cast<std::size_t>(layer))));
   }
-  model->norm = own(checkpoint.Get("model.norm.weight"));
-  model->lm_head = model->config.tie_word_embeddings ? model->embed_tokens
-                                                     : own(checkpoint.Get("lm_head.weight"));
-  model->rope = MakeRopeTable(model->config, model->config.max_position_embeddings, device);
+  model->norm = own(checkpoint.Get("model.norm.weight"), last);
+  model->lm_head = model->config.tie_word_embeddings ? model->embed_tokens.to(last)
+                                                     : own(checkpoint.Get("lm_head.weight"), last);
+  model->rope = MakeRopeTable(model->config, model->config.max_position_embeddings, first);
   return model;
 }
 
