@@ -424,7 +424,8 @@ TEST_F(BatchTest, AnyNumberOfReplicasGivesTheSameSamples) {
   for (const std::size_t replicas : {1, 2, 3, 12}) {
     const ScriptedModel host;
     const ScriptedDeviceModel device;
-    for (const auto& got : {Generate(host, options, replicas), Generate(device, options, replicas)}) {
+    for (const auto& got :
+         {Generate(host, options, replicas), Generate(device, options, replicas)}) {
       EXPECT_EQ(finished_, 55) << replicas << " replicas";
       ASSERT_EQ(got.size(), want.size());
       for (std::size_t problem = 0; problem < want.size(); ++problem) {
@@ -441,8 +442,8 @@ TEST_F(BatchTest, AnyNumberOfReplicasGivesTheSameSamples) {
   }
 }
 
-// One replica's first step fails while the other waits for that; it is told, and the failure is what
-// is thrown.
+// One replica's first step fails while the other waits for that; it is told, and the failure is
+// what is thrown.
 TEST_F(BatchTest, AFailedReplicaEndsTheOthers) {
   const ScriptedDeviceModel broken(/*fails=*/true);
   const ScriptedDeviceModel sound(/*fails=*/false, &broken.counts.failures);
@@ -460,8 +461,13 @@ TEST_F(BatchTest, AFailedReplicaEndsTheOthers) {
 // The real decoder of a GPU by its reference ops: replicas with pages of their own, and one whose
 // layers are divided.
 TEST_F(BatchTest, ReplicasOfAPagedModelGiveTheSameBits) {
-  const TinyModel tiny({.hidden = 48, .layers = 2, .heads = 4, .kv_heads = 2, .head_dim = 32,
-                        .vocab = kVocab, .positions = 96});
+  const TinyModel tiny({.hidden = 48,
+                        .layers = 2,
+                        .heads = 4,
+                        .kv_heads = 2,
+                        .head_dim = 32,
+                        .vocab = kVocab,
+                        .positions = 96});
   const auto llama = LlamaModel::Load(*tiny.Open(), at::kBFloat16, at::kCPU);
   const auto model = MakePagedDecoderModel(llama, at::kCPU);
   const auto copy = MakePagedDecoderModel(CopyTo(*llama, {at::kCPU, at::kCPU}), at::kCPU);

@@ -156,12 +156,12 @@ class ReplicaTest : public CudaTest {
                                        {ByteTokenizer::kEos},
                                        problems_,
                                        {.sampling = {0.8, 0.95},
-                                        .seed = 4,
-                                        .samples = 6,
-                                        .tokens_max = 200,
-                                        .slots = 20,
-                                        .threads = 2,
-                                        .batch_invariant = true},
+                                       .seed = 4,
+                                       .samples = 6,
+                                       .tokens_max = 200,
+                                       .slots = 20,
+                                       .threads = 2,
+                                       .batch_invariant = true},
                                        [](std::int64_t) {})) {
       for (const GeneratedSample& sample : row) {
         texts.push_back(sample.text);
@@ -169,7 +169,8 @@ class ReplicaTest : public CudaTest {
     }
     return texts;
   }
-  std::vector<std::string> GenerateWith(const std::vector<at::Device>& devices, std::int64_t split) const {
+  std::vector<std::string> GenerateWith(const std::vector<at::Device>& devices,
+                                        std::int64_t split) const {
     const auto placed = PlaceDecoderModels(*tiny_.Open(), at::kHalf, devices, split);
     EXPECT_EQ(placed.size() * static_cast<std::size_t>(split), devices.size());
     std::vector<Replica> replicas;
@@ -181,8 +182,13 @@ class ReplicaTest : public CudaTest {
 
   const at::Device first_ = at::Device(at::kCUDA, 0);
   const at::Device second_ = at::Device(at::kCUDA, 1);
-  const TinyModel tiny_{{.hidden = 256, .layers = 3, .heads = 4, .kv_heads = 2, .head_dim = 64,
-                         .vocab = 258, .positions = 200}};
+  const TinyModel tiny_{{.hidden = 256,
+                         .layers = 3,
+                         .heads = 4,
+                         .kv_heads = 2,
+                         .head_dim = 64,
+                         .vocab = 258,
+                         .positions = 200}};
   const ByteTokenizer tokenizer_;
   std::vector<benchmark::Record> records_{13};
   std::vector<GenerationProblem> problems_;

@@ -235,7 +235,8 @@ TEST_F(PagedDecoderTest, FewPagesGiveTheSameTokensWhereLayersAreDivided) {
 TEST_F(PagedDecoderTest, DividedLayersComputeTheSameBits) {
   const std::vector<std::int64_t> ids = RandomIds(70, kVocab, 17);
   const auto whole = model_->MakeDecoder({.slots = 1, .positions = 90});
-  const auto divided = MakePagedDecoderModel(llama_, {0, 1})->MakeDecoder({.slots = 1, .positions = 90});
+  const auto divided =
+      MakePagedDecoderModel(llama_, {0, 1})->MakeDecoder({.slots = 1, .positions = 90});
   EXPECT_TRUE(at::equal(whole->Prefill(ids), divided->Prefill(ids)));
   whole->Place(0);
   divided->Place(0);

@@ -237,12 +237,12 @@ std::vector<std::vector<GeneratedSample>> GenerateAll(
       .slots = std::max<std::int64_t>(1, std::min(options.slots, sequences)),
       .positions = options.tokens_max,
       .batch_invariant = options.batch_invariant};
-  const std::vector<DeviceDecoder> device = MakeDeviceDecoders(
-      replicas,
-      decoder,
-      {.temperature = options.sampling.temperature,
-       .top_p = options.sampling.top_p,
-       .seed = options.seed});
+  const std::vector<DeviceDecoder> device =
+      MakeDeviceDecoders(replicas,
+                         decoder,
+                         {.temperature = options.sampling.temperature,
+                          .top_p = options.sampling.top_p,
+                          .seed = options.seed});
   if (!device.empty()) {
     return GenerateOnDevices(device, tokenizer, eos_ids, problems, options, on_finished);
   }

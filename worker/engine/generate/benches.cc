@@ -62,7 +62,8 @@ ModelConfig MakeConfig(const BenchFlags& flags) {
 
 // Weights ~ N(0, 0.02^2), norms of ones. Drawn by torch's generator of the device after
 // manual_seed(seed), in the order: embedding; of each layer q, k, v as one, o, gate and up as one,
-// down; head; by that of its own device where the layers are divided. tests/bench/reference_generate.py draws the same ones.
+// down; head; by that of its own device where the layers are divided.
+// tests/bench/reference_generate.py draws the same ones.
 std::shared_ptr<const LlamaModel> RandomModel(const ModelConfig& c,
                                               std::uint64_t seed,
                                               at::ScalarType dtype,
@@ -202,12 +203,11 @@ Measured Measure(const BenchFlags& flags, const Workload& work, Completions& com
   for (const DeviceDecoder& decoder : work.decoders) {
     devices.push_back(decoder.device);
   }
-  std::vector<StepMeter> meters(
-      devices.size(), StepMeter(work.config, work.prompts, work.lengths, completions));
+  std::vector<StepMeter> meters(devices.size(),
+                                StepMeter(work.config, work.prompts, work.lengths, completions));
   const auto begin = Clock::now();
-  RunOnDevices(devices, [&](std::size_t number) {
-    RunMetered(flags, work, number, queue, meters[number]);
-  });
+  RunOnDevices(devices,
+               [&](std::size_t number) { RunMetered(flags, work, number, queue, meters[number]); });
   Measured all;
   all.seconds = SecondsSince(begin);
   const auto append = [](auto& to, const auto& from) {
@@ -262,25 +262,27 @@ nlohmann::ordered_json Row(const BenchFlags& flags,
 void Print(const nlohmann::ordered_json& row, bool head) {
   if (head) {
     std::puts(
-        "| GPUs | problems x samples | prompt + new | at once | seconds | tokens/s | ms a step | of the "
+        "| GPUs | problems x samples | prompt + new | at once | seconds | tokens/s | ms a step | "
+        "of the "
         "roofline, step | prompts counted once | whole run | copy GB/s |\n"
         "|---|---|---|---|---|---|---|---|---|---|---|");
   }
-  std::printf("| %lld | %lld x %lld | %lld + %lld | %lld | %.3f | %.0f | %.3f | %.1f%% | %.1f%% | %.1f%% | "
-              "%.0f |\n",
-              row["devices"].get<long long>(),
-              row["problems"].get<long long>(),
-              row["samples"].get<long long>(),
-              row["prompt"].get<long long>(),
-              row["new"].get<long long>(),
-              row["live_max"].get<long long>(),
-              row["seconds"].get<double>(),
-              row["tokens_per_second"].get<double>(),
-              row["step_ms_median"].get<double>(),
-              100.0 * row["roofline_share_steps"].get<double>(),
-              100.0 * row["roofline_share_steps_prompts_once"].get<double>(),
-              100.0 * row["roofline_share_all"].get<double>(),
-              row["copy_gigabytes_per_second"].get<double>());
+  std::printf(
+      "| %lld | %lld x %lld | %lld + %lld | %lld | %.3f | %.0f | %.3f | %.1f%% | %.1f%% | %.1f%% | "
+      "%.0f |\n",
+      row["devices"].get<long long>(),
+      row["problems"].get<long long>(),
+      row["samples"].get<long long>(),
+      row["prompt"].get<long long>(),
+      row["new"].get<long long>(),
+      row["live_max"].get<long long>(),
+      row["seconds"].get<double>(),
+      row["tokens_per_second"].get<double>(),
+      row["step_ms_median"].get<double>(),
+      100.0 * row["roofline_share_steps"].get<double>(),
+      100.0 * row["roofline_share_steps_prompts_once"].get<double>(),
+      100.0 * row["roofline_share_all"].get<double>(),
+      row["copy_gigabytes_per_second"].get<double>());
   std::fflush(stdout);
 }
 
@@ -310,7 +312,8 @@ Workload MakeWorkload(const BenchFlags& flags, const VerbContext& context) {
         EvenStretches(flags.layers, flags.split));
     if (model == nullptr) {
       ThrowBadInput(
-          "bench generate needs --dtype f16 or bf16, a head size of 32, 64, 96 or 128, and on a GPU "
+          "bench generate needs --dtype f16 or bf16, a head size of 32, 64, 96 or 128, and on a "
+          "GPU "
           "compute capability 9.0");
     }
     for (options.memory_divisor = flags.split; options.memory_divisor > 0;

@@ -177,7 +177,7 @@ struct Job {
   const std::vector<std::int64_t>& eos_ids;
   const std::vector<GenerationProblem>& problems;
   const GenerationOptions& options;
-  int threads;  // For the texts of one loop.
+  int threads;                                    // For the texts of one loop.
   std::function<void(std::int64_t)> on_finished;  // Any thread, any time.
   std::vector<std::vector<GeneratedSample>> results;
 
@@ -342,9 +342,8 @@ std::vector<std::vector<GeneratedSample>> GenerateOnDevices(
   for (const DeviceDecoder& decoder : decoders) {
     devices.push_back(decoder.device);
   }
-  RunOnDevices(devices, [&](std::size_t number) {
-    RunLoop(job, *decoders[number].decoder, queue, number);
-  });
+  RunOnDevices(devices,
+               [&](std::size_t number) { RunLoop(job, *decoders[number].decoder, queue, number); });
   return std::move(job.results);
 }
 

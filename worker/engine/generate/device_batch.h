@@ -1,8 +1,8 @@
 // Continuous batching with a decoder that draws tokens itself (model/decoder.h, BatchDecoder). The
 // device is one step ahead: while it runs a step, the host reads the tokens of the one before, so
-// a sequence that ends has been stepped once too often, and that token is dropped. Several decoders,
-// a GPU each, share a queue of problems and nothing else. Thread rule: one thread calls; each decoder
-// of several has a thread of its own, and helpers read tokens.
+// a sequence that ends has been stepped once too often, and that token is dropped. Several
+// decoders, a GPU each, share a queue of problems and nothing else. Thread rule: one thread calls;
+// each decoder of several has a thread of its own, and helpers read tokens.
 #pragma once
 
 #include <cstdint>
@@ -35,8 +35,8 @@ std::vector<std::vector<GeneratedSample>> GenerateOnDevices(
     const std::function<void(std::int64_t)>& on_finished);
 
 /// The order of admissions, apart from text, so that the bench measures the loop that generates.
-/// `samples` sequences of each prompt that the queue gives are started in order; `accept` hears every
-/// token.
+/// `samples` sequences of each prompt that the queue gives are started in order; `accept` hears
+/// every token.
 struct DeviceLoop {
   BatchDecoder& decoder;
   /// Outlives the loop; one entry a problem.

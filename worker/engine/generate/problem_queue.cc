@@ -15,8 +15,8 @@ std::deque<std::size_t>* ProblemQueue::Source(std::size_t loop, std::int64_t liv
   if (!waiting_[loop].empty()) {
     return &waiting_[loop];
   }
-  const auto longest = std::max_element(
-      waiting_.begin(), waiting_.end(), [](const auto& a, const auto& b) {
+  const auto longest =
+      std::max_element(waiting_.begin(), waiting_.end(), [](const auto& a, const auto& b) {
         return a.size() < b.size();
       });
   const auto left = static_cast<std::int64_t>(longest->size()) * samples_;

@@ -1,8 +1,8 @@
-// Which loop generates which problem, where several work side by side (a GPU each). All samples of a
-// problem are one loop's, because they share the prompt's keys and values. Problems are dealt out at
-// the start, so that none takes more than its share however early it asks; a loop that has run out
-// takes over what waits elsewhere. It exists so that loops share nothing else.
-// Thread rule: any thread.
+// Which loop generates which problem, where several work side by side (a GPU each). All samples of
+// a problem are one loop's, because they share the prompt's keys and values. Problems are dealt out
+// at the start, so that none takes more than its share however early it asks; a loop that has run
+// out takes over what waits elsewhere. It exists so that loops share nothing else. Thread rule: any
+// thread.
 #pragma once
 
 #include <cstddef>

@@ -24,10 +24,7 @@ StepMeter::StepMeter(const ModelConfig& config,
                      const std::vector<std::vector<std::int64_t>>& prompts,
                      const std::vector<std::vector<std::int64_t>>& lengths,
                      Completions& completions)
-    : bytes_(StepBytes(config)),
-      prompts_(prompts),
-      lengths_(lengths),
-      completions_(completions) {}
+    : bytes_(StepBytes(config)), prompts_(prompts), lengths_(lengths), completions_(completions) {}
 
 void StepMeter::Accept(std::vector<DeviceLoop::Token>& tokens) {
   double cached = 0.0;

@@ -1,5 +1,6 @@
-// What `bench generate` measures of one loop: its steps' times and the bytes that each must read. It
-// also decides where a sequence ends, since the bench has no text. Thread rule: one loop, one thread.
+// What `bench generate` measures of one loop: its steps' times and the bytes that each must read.
+// It also decides where a sequence ends, since the bench has no text. Thread rule: one loop, one
+// thread.
 #pragma once
 
 #include <chrono>

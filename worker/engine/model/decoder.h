@@ -164,8 +164,8 @@ struct PlacedModel {
 };
 
 /// As many replicas as `devices` hold: one on each, or, where the weights and some cache do not fit
-/// one, one on each group of neighbours, as small as it can be, its layers divided evenly. `split` is
-/// the size of a group, 0: chosen so. The first replica is read and expanded from the files, the
+/// one, one on each group of neighbours, as small as it can be, its layers divided evenly. `split`
+/// is the size of a group, 0: chosen so. The first replica is read and expanded from the files, the
 /// others are copies of it. Throws as MakeDecoderModel, and kBadInput where `split` does not divide
 /// the number of devices or the model has no paged cache there.
 std::vector<PlacedModel> PlaceDecoderModels(const Checkpoint& checkpoint,

@@ -94,8 +94,7 @@ at::Tensor Mlp(const BlockWeights& weights, const at::Tensor& x, BlockTaps* taps
 }
 
 // What FusedRows joins, on another device.
-std::vector<at::Tensor> CopyNeighbours(const std::vector<at::Tensor>& parts,
-                                       at::Device device) {
+std::vector<at::Tensor> CopyNeighbours(const std::vector<at::Tensor>& parts, at::Device device) {
   const at::Tensor storage = FusedRows(parts).to(device);
   std::vector<at::Tensor> copies;
   std::int64_t begin = 0;
@@ -200,7 +199,8 @@ std::shared_ptr<const LlamaModel> CopyTo(const LlamaModel& model,
     BlockWeights& block = copy->blocks[layer];
     const std::vector<at::Tensor> qkv =
         CopyNeighbours({block.q_proj, block.k_proj, block.v_proj}, device);
-    const std::vector<at::Tensor> gate_up = CopyNeighbours({block.gate_proj, block.up_proj}, device);
+    const std::vector<at::Tensor> gate_up =
+        CopyNeighbours({block.gate_proj, block.up_proj}, device);
     block = {.input_layernorm = block.input_layernorm.to(device),
              .q_proj = qkv[0],
              .k_proj = qkv[1],

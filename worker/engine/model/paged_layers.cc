@@ -137,23 +137,22 @@ void PagedStep::ReturnTokens() {
 void PagedStep::AttendCache(const Stretch& s, std::int64_t layer, std::int64_t rows) const {
   const ModelConfig& c = config();
   const Plan at(Padded(sizes_.rows));
-  CheckKernel(
-      weights_->kernels->cached_attention(
-          {.element = weights_->element,
-           .heads = c.num_heads,
-           .kv_heads = c.num_kv_heads,
-           .head_dim = c.head_dim,
-           .items = reinterpret_cast<const kernels::AttentionItem*>(s.PlanAt(at.items)),
-           .item_count = s.PlanAt(at.item_count),
-           .q = s.qkv.data_ptr(),
-           .q_stride = s.qkv.size(1),
-           .cache = s.Cache(layer),
-           .parts = s.parts.data_ptr<float>(),
-           .scales = s.part_scales.data_ptr<float>(),
-           .out = s.mixed.data_ptr(),
-           .next_work = s.next_work.data_ptr<std::int32_t>() + (layer - s.layers.begin)},
-          s.work.stream()),
-      "cached_attention");
+  CheckKernel(weights_->kernels->cached_attention(
+                  {.element = weights_->element,
+                   .heads = c.num_heads,
+                   .kv_heads = c.num_kv_heads,
+                   .head_dim = c.head_dim,
+                   .items = reinterpret_cast<const kernels::AttentionItem*>(s.PlanAt(at.items)),
+                   .item_count = s.PlanAt(at.item_count),
+                   .q = s.qkv.data_ptr(),
+                   .q_stride = s.qkv.size(1),
+                   .cache = s.Cache(layer),
+                   .parts = s.parts.data_ptr<float>(),
+                   .scales = s.part_scales.data_ptr<float>(),
+                   .out = s.mixed.data_ptr(),
+                   .next_work = s.next_work.data_ptr<std::int32_t>() + (layer - s.layers.begin)},
+                  s.work.stream()),
+              "cached_attention");
   CheckKernel(weights_->kernels->join_parts({.element = weights_->element,
                                              .rows = rows,
                                              .heads = c.num_heads,

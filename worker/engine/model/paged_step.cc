@@ -46,7 +46,8 @@ PagedWeights::PagedWeights(std::shared_ptr<const LlamaModel> model,
   }
   for (std::size_t i = 0; i < first_layers.size(); ++i) {
     const bool is_last = i + 1 == first_layers.size();
-    const at::Device device = llama->blocks.at(static_cast<std::size_t>(first_layers[i])).o_proj.device();
+    const at::Device device =
+        llama->blocks.at(static_cast<std::size_t>(first_layers[i])).o_proj.device();
     stretches.push_back({first_layers[i],
                          is_last ? llama->config.num_layers : first_layers[i + 1],
                          device,
@@ -65,7 +66,8 @@ PagedStep::PagedStep(std::shared_ptr<const PagedWeights> weights,
       sizes_(sizes),
       draw_(draw),
       prompt_tokens_(std::max({std::min(kPromptTokens, sizes.positions * sizes.prompts),
-                               sizes.positions, Padded(sizes.rows)})),
+                               sizes.positions,
+                               Padded(sizes.rows)})),
       parts_max_(PlannedPartsMax(sizes.positions)) {
   if (sizes.positions > weights_->llama->rope.cos.size(0)) {
     throw EngineError(FailureClass::kBug,
@@ -143,9 +145,9 @@ std::int64_t PagedStep::PagesThatFit() const {
   for (const PagedWeights::Stretch& layers : weights_->stretches) {
     const std::int64_t left =
         DeviceWork::FreeBytes(layers.device) / sizes_.memory_divisor - kReserveBytes;
-    pages = std::min(pages,
-                     std::max<std::int64_t>(0, left) /
-                         ((layers.end - layers.begin) * weights_->PageBytes()));
+    pages = std::min(
+        pages,
+        std::max<std::int64_t>(0, left) / ((layers.end - layers.begin) * weights_->PageBytes()));
   }
   return pages;
 }
@@ -250,19 +252,19 @@ void PagedStep::Draw(std::int64_t rows,
                      const std::int32_t* logits_rows,
                      const std::int32_t* keys,
                      std::int32_t* tokens) {
-  CheckKernel(weights_->kernels->sample_tokens(
-                  {.element = weights_->element,
-                   .rows = rows,
-                   .vocab = config().vocab_size,
-                   .logits = logits.data_ptr(),
-                   .logit_rows = logits_rows,
-                   .keys = reinterpret_cast<const kernels::DrawKey*>(keys),
-                   .seed = draw_.seed,
-                   .temperature = draw_.temperature,
-                   .top_p = draw_.top_p,
-                   .tokens = tokens},
-                  last().work.stream()),
-              "sample_tokens");
+  CheckKernel(
+      weights_->kernels->sample_tokens({.element = weights_->element,
+                                        .rows = rows,
+                                        .vocab = config().vocab_size,
+                                        .logits = logits.data_ptr(),
+                                        .logit_rows = logits_rows,
+                                        .keys = reinterpret_cast<const kernels::DrawKey*>(keys),
+                                        .seed = draw_.seed,
+                                        .temperature = draw_.temperature,
+                                        .top_p = draw_.top_p,
+                                        .tokens = tokens},
+                                       last().work.stream()),
+      "sample_tokens");
 }
 
 void PagedStep::DrawFirst(const StepRows& rows) {

@@ -1,8 +1,8 @@
 // The computation of a paged decoder: buffers, cache and layers, without any notion of which
-// sequence is which. The layers may be divided into stretches on several devices: a step then passes
-// through them one after the other, and several decoders of one model keep all of them at work.
-// Thread rule: one thread; everything is queued on the stretches' own streams, in the order of the
-// calls.
+// sequence is which. The layers may be divided into stretches on several devices: a step then
+// passes through them one after the other, and several decoders of one model keep all of them at
+// work. Thread rule: one thread; everything is queued on the stretches' own streams, in the order
+// of the calls.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,6 @@
-// What a stretch of layers works in (paged_step.h), where a step's numbers lie in the one buffer that
-// is uploaded before it, and the sizes that products have. Private to the two files of PagedStep.
-// Thread rule: the step's.
+// What a stretch of layers works in (paged_step.h), where a step's numbers lie in the one buffer
+// that is uploaded before it, and the sizes that products have. Private to the two files of
+// PagedStep. Thread rule: the step's.
 #pragma once
 
 #include <cstdint>
@@ -41,27 +41,24 @@ struct PagedStep::Plan {
 };
 
 struct PagedStep::Stretch {
-  explicit Stretch(const PagedWeights::Stretch& stretch)
-      : layers(stretch), work(stretch.device) {}
+  explicit Stretch(const PagedWeights::Stretch& stretch) : layers(stretch), work(stretch.device) {}
   std::int32_t* PlanAt(std::int64_t word) const { return plan.data_ptr<std::int32_t>() + word; }
   // Keys and values of a layer of the model.
-  void* Cache(std::int64_t layer) const {
-    return cache.select(0, layer - layers.begin).data_ptr();
-  }
+  void* Cache(std::int64_t layer) const { return cache.select(0, layer - layers.begin).data_ptr(); }
 
   const PagedWeights::Stretch& layers;
   DeviceWork work;
   at::Tensor residual, normed, qkv, mixed, delta, gate_up, inner;  // [tokens, *]
-  at::Tensor parts, part_scales;  // f32
-  at::Tensor plan;                // i32
-  at::Tensor next_work;           // i32 [layers]
-  at::Tensor cache;               // [its layers, pages, Hkv * 2 * kPageTokens * D]
+  at::Tensor parts, part_scales;                                   // f32
+  at::Tensor plan;                                                 // i32
+  at::Tensor next_work;                                            // i32 [layers]
+  at::Tensor cache;  // [its layers, pages, Hkv * 2 * kPageTokens * D]
   // Of the first and the last stretch: i32 [2 rows]: drawn by the last step; first tokens.
   at::Tensor tokens;
   // Of the last stretch.
-  at::Tensor logits;         // [rows, V]
-  at::Tensor prompt_logits;  // [prompts, V]
-  at::Tensor first_plan;     // i32
+  at::Tensor logits;                                                          // [rows, V]
+  at::Tensor prompt_logits;                                                   // [prompts, V]
+  at::Tensor first_plan;                                                      // i32
   std::map<std::int64_t, std::unique_ptr<DeviceWork::Recording>> recordings;  // By padded rows.
   std::map<std::int64_t, bool> ran;
 };

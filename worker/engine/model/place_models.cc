@@ -12,13 +12,13 @@
 namespace bitsweep::engine {
 namespace {
 
-// A device's free memory of which weights may take so much; the rest is for buffers and a cache that
-// is worth its while.
+// A device's free memory of which weights may take so much; the rest is for buffers and a cache
+// that is worth its while.
 constexpr std::int64_t kWeightsPercent = 85;
 
 std::int64_t WeightBytes(const ModelConfig& config, at::ScalarType dtype) {
-  std::int64_t elements = (config.tie_word_embeddings ? 1 : 2) * config.vocab_size *
-                          config.hidden_size;
+  std::int64_t elements =
+      (config.tie_word_embeddings ? 1 : 2) * config.vocab_size * config.hidden_size;
   for (const std::string& name : ModelConfig::LinearNames()) {
     const auto [rows, columns] = config.LinearShape(name);
     elements += config.num_layers * rows * columns;
@@ -127,9 +127,10 @@ std::vector<PlacedModel> PlaceDecoderModels(const Checkpoint& checkpoint,
         loaded == nullptr ? LlamaModel::LoadSpread(checkpoint, dtype, block_devices)
                           : CopyTo(*loaded, block_devices);
     loaded = loaded == nullptr ? llama : loaded;
-    placed.push_back({paged ? MakePagedDecoderModel(llama, first_layers) : MakeTorchDecoderModel(llama),
-                      *group,
-                      static_cast<int>(split)});
+    placed.push_back(
+        {paged ? MakePagedDecoderModel(llama, first_layers) : MakeTorchDecoderModel(llama),
+         *group,
+         static_cast<int>(split)});
   }
   return placed;
 }
