@@ -245,6 +245,20 @@ TEST_F(PagedDecoderTest, DividedLayersComputeTheSameBits) {
   }
 }
 
+TEST(PlacementTest, AReplicaTakesAsFewGpusAsLeaveRoomForACache) {
+  EXPECT_EQ(DevicesPerReplica(1300, 8000, 1, 32), 1);
+  EXPECT_EQ(DevicesPerReplica(1300, 8000, 8, 32), 1);
+  // 67 of 79 GB are just too many for one; 6 GPUs hold three replicas of two.
+  EXPECT_EQ(DevicesPerReplica(6750, 7900, 2, 48), 2);
+  EXPECT_EQ(DevicesPerReplica(6750, 8000, 2, 48), 1);
+  EXPECT_EQ(DevicesPerReplica(6750, 7900, 6, 48), 2);
+  EXPECT_EQ(DevicesPerReplica(6750, 7900, 3, 48), 3);
+  EXPECT_EQ(DevicesPerReplica(14000, 7900, 4, 48), 4);
+  // Nothing to divide: what does not fit fails where it is loaded.
+  EXPECT_EQ(DevicesPerReplica(6750, 7900, 1, 48), 1);
+  EXPECT_EQ(DevicesPerReplica(6750, 7900, 2, 1), 1);
+}
+
 TEST_F(PagedDecoderTest, ModelsArePlacedOnEveryDevice) {
   EXPECT_EQ(EvenStretches(48, 2), (std::vector<std::int64_t>{0, 24}));
   EXPECT_EQ(EvenStretches(5, 3), (std::vector<std::int64_t>{0, 1, 3}));

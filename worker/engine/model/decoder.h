@@ -157,6 +157,13 @@ std::shared_ptr<const DecoderModel> MakeDecoderModel(const Checkpoint& checkpoin
                                                      at::ScalarType dtype,
                                                      at::Device device);
 
+/// How many of `devices` GPUs, each with so much free memory, a replica's layers are divided over: the
+/// fewest that divide `devices` and leave a seventh of the memory to a cache; else all.
+std::int64_t DevicesPerReplica(std::int64_t weight_bytes,
+                               std::int64_t free_bytes,
+                               std::int64_t devices,
+                               std::int64_t layers);
+
 struct PlacedModel {
   std::shared_ptr<const DecoderModel> model;
   at::Device device;  // The first one of those that it lies on.

@@ -43,22 +43,12 @@ void RequireRoomForWeights(std::int64_t bytes,
   }
 }
 
-// The smallest group of devices that holds the weights with room for a cache; all where none does.
-std::int64_t ChooseSplit(std::int64_t bytes,
-                         const std::vector<at::Device>& devices,
-                         std::int64_t layers) {
+std::int64_t FreeBytesOfEach(const std::vector<at::Device>& devices) {
   std::int64_t free = DeviceWork::FreeBytes(devices[0]);
   for (const at::Device device : devices) {
     free = std::min(free, DeviceWork::FreeBytes(device));
   }
-  const auto count = static_cast<std::int64_t>(devices.size());
-  for (std::int64_t split = 1; split < count; ++split) {
-    if (count % split == 0 && bytes / split <= free / 100 * kWeightsPercent) {
-      return split;
-    }
-  }
-  // Alone, a device may be filled to its last byte.
-  return count > 1 && count <= layers ? count : 1;
+  return free;
 }
 
 // Of a group's devices, each block's.
@@ -83,6 +73,19 @@ void CheckSplit(std::int64_t split, const std::vector<at::Device>& devices, cons
 }
 
 }  // namespace
+
+std::int64_t DevicesPerReplica(std::int64_t weight_bytes,
+                               std::int64_t free_bytes,
+                               std::int64_t devices,
+                               std::int64_t layers) {
+  for (std::int64_t split = 1; split < devices; ++split) {
+    if (devices % split == 0 && weight_bytes / split <= free_bytes / 100 * kWeightsPercent) {
+      return split <= layers ? split : 1;
+    }
+  }
+  // All of them; alone, a device may be filled to its last byte.
+  return devices <= layers ? devices : 1;
+}
 
 std::shared_ptr<const DecoderModel> MakeDecoderModel(const Checkpoint& checkpoint,
                                                      at::ScalarType dtype,
@@ -113,7 +116,11 @@ std::vector<PlacedModel> PlaceDecoderModels(const Checkpoint& checkpoint,
   }
   const std::int64_t bytes = WeightBytes(config, dtype);
   if (split == 0) {
-    split = paged ? ChooseSplit(bytes, devices, config.num_layers) : 1;
+    split = paged ? DevicesPerReplica(bytes,
+                                      FreeBytesOfEach(devices),
+                                      static_cast<std::int64_t>(devices.size()),
+                                      config.num_layers)
+                  : 1;
   }
   CheckSplit(split, devices, config);
   RequireRoomForWeights(bytes, devices, split);
