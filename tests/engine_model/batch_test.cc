@@ -442,9 +442,8 @@ TEST_F(BatchTest, AnyNumberOfReplicasGivesTheSameSamples) {
   }
 }
 
-// One replica's first step fails while the other waits for that; it is told, and the failure is
-// what is thrown.
-TEST_F(BatchTest, AFailedReplicaEndsTheOthers) {
+// One replica's first step fails while the other waits for that, which then ends too.
+TEST_F(BatchTest, AFailureInAReplicaReachesTheCaller) {
   const ScriptedDeviceModel broken(/*fails=*/true);
   const ScriptedDeviceModel sound(/*fails=*/false, &broken.counts.failures);
   const GenerationOptions options = {
