@@ -1,9 +1,12 @@
 """Generates with transformers what `bitsweep-engine bench generate` generates, and compares their tokens.
 
-  python3 reference_generate.py time BATCH PROMPT NEW [REPEATS]   seconds and tokens/s of model.generate, greedy
+  python3 reference_generate.py time BATCH PROMPT NEW [REPEATS] [static]   seconds and tokens/s of model.generate, greedy
+  python3 reference_generate.py study TOKENS.json BATCH BATCHES [static]   the same work as TOKENS.json (bench generate
+                                                                  --tokens) in batches of one size; the first BATCHES of them
   python3 reference_generate.py check TOKENS.json                 TOKENS.json: bench generate --temperature 0 --tokens
   python3 reference_generate.py demo ENGINE MODEL_DIR IDS.safetensors NEW   `ENGINE logits --greedy` beside generate
 
+`static`: transformers' static cache, with which it compiles the decoding step; else its defaults.
 The random model is CodeLlama-7B's shape in f16, its weights drawn as the bench draws them (same generator, same order, seed 0).
 """
 
@@ -13,7 +16,7 @@ import sys
 import time
 
 import torch
-from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
+from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, StoppingCriteria, StoppingCriteriaList
 
 LAYERS, HIDDEN, HEADS, INTERMEDIATE, VOCAB = 32, 4096, 32, 11008, 32016
 
@@ -53,23 +56,74 @@ def random_model(positions, seed=0):
 
 
 @torch.no_grad()
-def greedy(model, ids, new):
+def greedy(model, ids, new, **options):
     out = model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=new, min_new_tokens=new, do_sample=False,
-                         use_cache=True, pad_token_id=0)
+                         use_cache=True, pad_token_id=0, **options)
     torch.cuda.synchronize()
     return out
 
 
-def measure(batch, prompt, new, repeats):
+def measure(batch, prompt, new, repeats, **options):
     model = random_model(prompt + new)
     ids = torch.randint(3, VOCAB, (batch, prompt), device="cuda")
-    greedy(model, ids, 8)
+    greedy(model, ids, 8, **options)
     for _ in range(repeats):
         begin = time.perf_counter()
-        greedy(model, ids, new)
+        greedy(model, ids, new, **options)
         seconds = time.perf_counter() - begin
         print(f"transformers: batch {batch}, {prompt} + {new}: {seconds:.2f} s, {batch * new / seconds:.0f} tokens/s, "
               f"peak {torch.cuda.max_memory_allocated() / 1e9:.1f} GB", flush=True)
+
+
+class Ended(StoppingCriteria):
+    """Each sequence ends after its own number of tokens, as one that draws its end-of-text id then."""
+
+    def __init__(self, prompt, lengths):
+        self.prompt = prompt
+        self.lengths = lengths
+
+    def __call__(self, input_ids, scores, **kwargs):
+        return self.lengths <= input_ids.shape[1] - self.prompt
+
+
+def study(path, batch, batches, **options):
+    """All samples of a prompt follow each other, as num_return_sequences lays them out, and batches are cut from that row:
+    prompts are padded on the left, and a batch runs until its last sequence has ended. Only tokens of sequences that have not
+    ended count. A static cache is as long as any batch needs, so that it is compiled for once."""
+    with open(path) as file:
+        work = json.load(file)
+    sequences = [(prompt, len(sample)) for prompt, samples in zip(work["prompts"], work["completions"]) for sample in samples]
+    longest = max(len(prompt) for prompt, _ in sequences)
+    new = max(length for _, length in sequences)
+    model = random_model(longest + new)
+    useful = 0
+    seconds = 0.0
+    for number in range(-1, min(batches, len(sequences) // batch)):
+        part = sequences[max(number, 0) * batch:(max(number, 0) + 1) * batch]
+        width = longest if options else max(len(prompt) for prompt, _ in part)
+        # The first round warms up: libraries, and the allocator with the batch's first steps.
+        lengths = [length if number >= 0 else 8 for _, length in part]
+        ids = torch.tensor([[0] * (width - len(prompt)) + prompt for prompt, _ in part], device="cuda")
+        mask = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt, _ in part], device="cuda")
+        ends = Ended(width, torch.tensor(lengths, device="cuda"))
+        torch.cuda.synchronize()
+        begin = time.perf_counter()
+        with torch.no_grad():
+            out = model.generate(ids, attention_mask=mask, max_new_tokens=new if options else max(lengths), do_sample=True,
+                                 temperature=0.2, top_p=0.95, top_k=0, use_cache=True, pad_token_id=0,
+                                 stopping_criteria=StoppingCriteriaList([ends]), **options)
+        torch.cuda.synchronize()
+        taken = time.perf_counter() - begin
+        assert out.shape[1] - width == max(lengths)
+        if number >= 0:
+            useful += sum(lengths)
+            seconds += taken
+            print(f"transformers: batch {number} of {len(sequences) / batch:.1f}, {batch} sequences, prompts padded to {width}, "
+                  f"{max(lengths)} steps, {sum(lengths)} useful tokens: {taken:.2f} s, {sum(lengths) / taken:.0f} tokens/s, "
+                  f"{batch * max(lengths) / taken:.0f} with those after the ends, "
+                  f"peak {torch.cuda.max_memory_allocated() / 1e9:.1f} GB", flush=True)
+    print(f"transformers, study-shaped, batch {batch}: {useful} useful tokens, {seconds:.2f} s, {useful / seconds:.0f} tokens/s "
+          f"({model.config._attn_implementation} attention)", flush=True)
 
 
 @torch.no_grad()
@@ -128,9 +182,15 @@ def demo(engine, model_dir, ids_path, new):
 
 
 if __name__ == "__main__":
+    cache = {}
+    if sys.argv[-1] == "static":
+        sys.argv.pop()
+        cache = {"cache_implementation": "static"}
     if sys.argv[1] == "time":
         numbers = [int(value) for value in sys.argv[2:]]
-        measure(*numbers[:3], repeats=numbers[3] if len(numbers) > 3 else 1)
+        measure(*numbers[:3], repeats=numbers[3] if len(numbers) > 3 else 1, **cache)
+    elif sys.argv[1] == "study":
+        study(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), **cache)
     elif sys.argv[1] == "check":
         check(sys.argv[2])
     elif sys.argv[1] == "demo":

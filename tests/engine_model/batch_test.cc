@@ -3,14 +3,19 @@
 #include <atomic>
 #include <map>
 #include <mutex>
+#include <thread>
 
 #include <gtest/gtest.h>
 
 #include <ATen/ATen.h>
 
 #include "tests/engine_model/byte_tokenizer.h"
+#include "tests/engine_model/tiny_model.h"
 #include "worker/engine/error.h"
 #include "worker/engine/generate/philox.h"
+#include "worker/engine/generate/problem_queue.h"
+#include "worker/engine/model/decoder.h"
+#include "worker/engine/model/llama.h"
 
 namespace bitsweep::engine {
 namespace {
@@ -32,7 +37,7 @@ void ScriptedLogits(const std::vector<std::int64_t>& history, float* logits) {
 }
 
 struct Counts {
-  std::atomic<int> decoders{0}, prefills{0}, steps{0}, widest{0};
+  std::atomic<int> decoders{0}, prefills{0}, steps{0}, widest{0}, failures{0};
 };
 
 // Keeps the tokens of each slot and refuses a position that does not fit them.
@@ -103,8 +108,12 @@ class ScriptedModel final : public DecoderModel {
 // Draws tokens itself, one launch ahead of what is collected, and holds few prompts at once.
 class ScriptedBatchDecoder final : public BatchDecoder {
  public:
-  ScriptedBatchDecoder(const DecoderOptions& options, const DrawOptions& draw, Counts& counts)
-      : options_(options), draw_(draw), counts_(counts) {}
+  ScriptedBatchDecoder(const DecoderOptions& options,
+                       const DrawOptions& draw,
+                       Counts& counts,
+                       bool fails,
+                       const std::atomic<int>* awaited)
+      : options_(options), draw_(draw), counts_(counts), fails_(fails), awaited_(awaited) {}
   std::int64_t sequences_max() const override { return options_.slots; }
   std::int64_t prompt_tokens_max() const override { return 12; }
   bool CanAdd(const std::vector<std::int64_t>& lengths) const override {
@@ -137,6 +146,13 @@ class ScriptedBatchDecoder final : public BatchDecoder {
   void End(std::int64_t sequence) override { EXPECT_EQ(live_.erase(sequence), 1U); }
   // Now and then lets the youngest wait, and sometimes all, as where pages end.
   std::vector<std::int64_t> Launch(const std::vector<std::int64_t>& offered) override {
+    if (fails_) {
+      ++counts_.failures;
+      throw EngineError(FailureClass::kOomHost, "no memory left");
+    }
+    while (awaited_ != nullptr && *awaited_ == 0) {
+      std::this_thread::yield();
+    }
     EXPECT_LT(launched_.size(), 2U);
     std::vector<std::int64_t> sequences = offered;
     ++launches_;
@@ -188,6 +204,8 @@ class ScriptedBatchDecoder final : public BatchDecoder {
   const DecoderOptions options_;
   const DrawOptions draw_;
   Counts& counts_;
+  const bool fails_;
+  const std::atomic<int>* const awaited_;
   std::int64_t next_ = 0;
   std::map<std::int64_t, std::vector<std::int64_t>> prompts_;
   std::map<std::int64_t, Live> live_;
@@ -197,15 +215,23 @@ class ScriptedBatchDecoder final : public BatchDecoder {
 
 class ScriptedDeviceModel final : public DecoderModel {
  public:
+  // `awaited`: its decoders' first steps wait until this is not 0.
+  explicit ScriptedDeviceModel(bool fails = false, const std::atomic<int>* awaited = nullptr)
+      : fails_(fails), awaited_(awaited) {}
   std::unique_ptr<Decoder> MakeDecoder(const DecoderOptions&) const override { return nullptr; }
   std::unique_ptr<BatchDecoder> MakeBatchDecoder(const DecoderOptions& options,
                                                  const DrawOptions& draw) const override {
-    return std::make_unique<ScriptedBatchDecoder>(options, draw, counts);
+    ++counts.decoders;
+    return std::make_unique<ScriptedBatchDecoder>(options, draw, counts, fails_, awaited_);
   }
   std::int64_t SlotBytes(std::int64_t) const override { return 1; }
   bool threads_decode_alone() const override { return false; }
 
   mutable Counts counts;
+
+ private:
+  const bool fails_;
+  const std::atomic<int>* const awaited_;
 };
 
 class BatchTest : public ::testing::Test {
@@ -226,10 +252,12 @@ class BatchTest : public ::testing::Test {
   }
 
   std::vector<std::vector<GeneratedSample>> Generate(const DecoderModel& model,
-                                                     GenerationOptions options) {
+                                                     GenerationOptions options,
+                                                     std::size_t replicas = 1) {
     finished_ = 0;
+    const std::vector<Replica> all(replicas, Replica{model, at::kCPU});
     return GenerateAll(
-        model, tokenizer_, {ByteTokenizer::kEos}, problems_, options, [&](std::int64_t n) {
+        all, tokenizer_, {ByteTokenizer::kEos}, problems_, options, [&](std::int64_t n) {
           finished_ += n;
         });
   }
@@ -385,6 +413,126 @@ TEST_F(BatchTest, AFailureInAThreadReachesTheCaller) {
   } catch (const EngineError& error) {
     EXPECT_EQ(error.failure(), FailureClass::kOomHost);
   }
+}
+
+// The models here count for all replicas together.
+TEST_F(BatchTest, AnyNumberOfReplicasGivesTheSameSamples) {
+  GenerationOptions options = {
+      .sampling = {1.5, 0.95}, .seed = 9, .samples = 5, .tokens_max = 60, .slots = 7, .threads = 6};
+  const ScriptedModel one;
+  const auto want = Generate(one, options);
+  for (const std::size_t replicas : {1, 2, 3, 12}) {
+    const ScriptedModel host;
+    const ScriptedDeviceModel device;
+    for (const auto& got :
+         {Generate(host, options, replicas), Generate(device, options, replicas)}) {
+      EXPECT_EQ(finished_, 55) << replicas << " replicas";
+      ASSERT_EQ(got.size(), want.size());
+      for (std::size_t problem = 0; problem < want.size(); ++problem) {
+        for (std::size_t sample = 0; sample < 5; ++sample) {
+          EXPECT_EQ(got[problem][sample].text, want[problem][sample].text)
+              << replicas << " replicas, " << records_[problem].name << ", sample " << sample;
+          EXPECT_EQ(got[problem][sample].tokens, want[problem][sample].tokens);
+        }
+      }
+    }
+    EXPECT_EQ(device.counts.decoders, static_cast<int>(replicas));
+    EXPECT_EQ(device.counts.prefills, 11) << "each prompt in one replica only";
+    EXPECT_EQ(host.counts.prefills, 11);
+  }
+}
+
+// One replica's first step fails while the other waits for that, which then ends too.
+TEST_F(BatchTest, AFailureInAReplicaReachesTheCaller) {
+  const ScriptedDeviceModel broken(/*fails=*/true);
+  const ScriptedDeviceModel sound(/*fails=*/false, &broken.counts.failures);
+  const GenerationOptions options = {
+      .sampling = {1.5, 0.95}, .samples = 5, .tokens_max = 60, .slots = 7};
+  const std::vector<Replica> replicas = {{sound, at::kCPU}, {broken, at::kCPU}};
+  try {
+    GenerateAll(replicas, tokenizer_, {ByteTokenizer::kEos}, problems_, options, [](auto) {});
+    FAIL() << "no failure was thrown";
+  } catch (const EngineError& error) {
+    EXPECT_EQ(error.failure(), FailureClass::kOomHost);
+  }
+}
+
+// The real decoder of a GPU by its reference ops: replicas with pages of their own, and one whose
+// layers are divided.
+TEST_F(BatchTest, ReplicasOfAPagedModelGiveTheSameBits) {
+  const TinyModel tiny({.hidden = 48,
+                        .layers = 2,
+                        .heads = 4,
+                        .kv_heads = 2,
+                        .head_dim = 32,
+                        .vocab = kVocab,
+                        .positions = 96});
+  const auto llama = LlamaModel::Load(*tiny.Open(), at::kBFloat16, at::kCPU);
+  const auto model = MakePagedDecoderModel(llama, at::kCPU);
+  const auto copy = MakePagedDecoderModel(CopyTo(*llama, {at::kCPU, at::kCPU}), at::kCPU);
+  const auto divided = MakePagedDecoderModel(llama, EvenStretches(2, 2));
+  const GenerationOptions options = {.sampling = {0.9, 0.95},
+                                     .seed = 3,
+                                     .samples = 3,
+                                     .tokens_max = 20,
+                                     .slots = 9,
+                                     .batch_invariant = true};
+  const auto want = Generate(*model, options);
+  const std::vector<std::vector<Replica>> placements = {
+      {{*model, at::kCPU}, {*copy, at::kCPU}},
+      {{*model, at::kCPU}, {*model, at::kCPU}, {*copy, at::kCPU}},
+      {{*divided, at::kCPU, 2}},
+      {{*divided, at::kCPU, 1}, {*divided, at::kCPU, 2}}};
+  for (const std::vector<Replica>& replicas : placements) {
+    finished_ = 0;
+    const auto got = GenerateAll(
+        replicas, tokenizer_, {ByteTokenizer::kEos}, problems_, options, [&](std::int64_t n) {
+          finished_ += n;
+        });
+    EXPECT_EQ(finished_, 33);
+    for (std::size_t problem = 0; problem < want.size(); ++problem) {
+      for (std::size_t sample = 0; sample < 3; ++sample) {
+        EXPECT_EQ(got[problem][sample].text, want[problem][sample].text)
+            << "placement " << &replicas - placements.data();
+        EXPECT_EQ(got[problem][sample].tokens, want[problem][sample].tokens);
+      }
+    }
+  }
+}
+
+TEST(ProblemQueueTest, EachLoopHasItsShareHoweverEarlyTheOtherAsks) {
+  ProblemQueue queue(/*problems=*/9, /*loops=*/2, /*samples=*/4);
+  const auto all = [](std::size_t) { return true; };
+  // Loop 0 may go on only as far as what waits for loop 1 (4 problems: 16 sequences) allows.
+  EXPECT_EQ(queue.Take(0, 0, all), (std::vector<std::size_t>{0, 2, 4, 6, 8}));
+  EXPECT_EQ(queue.Take(0, 20, all), std::vector<std::size_t>{});
+  // With two problems live it would have 12 of the 16 after one more, with three 16 of 12.
+  EXPECT_EQ(queue.Take(0, 8, all), (std::vector<std::size_t>{1}));
+  // What does not fit stays, and is asked about once.
+  int asked = 0;
+  EXPECT_EQ(queue.Take(1,
+                       0,
+                       [&](std::size_t problem) {
+                         ++asked;
+                         return problem != 5;
+                       }),
+            (std::vector<std::size_t>{3}));
+  EXPECT_EQ(asked, 2);
+  EXPECT_EQ(queue.waiting(), 2U);
+  EXPECT_EQ(queue.Take(1, 4, [](std::size_t problem) { return problem == 5; }),
+            (std::vector<std::size_t>{5}));
+  // The last one is left to its owner, unless the other has nothing live.
+  EXPECT_EQ(queue.Take(0, 1, all), std::vector<std::size_t>{});
+  EXPECT_EQ(queue.Take(0, 0, all), (std::vector<std::size_t>{7}));
+  EXPECT_EQ(queue.waiting(), 0U);
+}
+
+TEST(ProblemQueueTest, AStoppedQueueGivesNothing) {
+  ProblemQueue queue(2, 1, 1);
+  queue.Stop();
+  EXPECT_EQ(queue.Take(0, 0, [](std::size_t) { return true; }), std::vector<std::size_t>{});
+  EXPECT_TRUE(queue.stopped());
+  EXPECT_EQ(queue.waiting(), 2U);
 }
 
 }  // namespace

@@ -6,9 +6,11 @@
 
 #include <ATen/ATen.h>
 
+#include "tests/engine_model/byte_tokenizer.h"
 #include "tests/engine_model/few_pages.h"
 #include "tests/engine_model/tiny_model.h"
 #include "worker/engine/checkpoint/safetensors.h"
+#include "worker/engine/generate/batch.h"
 #include "worker/engine/generate/sampler.h"
 #include "worker/engine/model/decoder.h"
 #include "worker/engine/model/llama.h"
@@ -135,6 +137,87 @@ TEST_F(CudaTest, FewPagesAndAnyBatchGiveTheSameTokensAsMany) {
     GTEST_SKIP() << "skipped: no GPU of compute capability 9.0, or a build without CUDA";
   }
   ExpectSameTokensWithFewPages(*model, 61, 200);
+}
+
+// Samples of some problems, batch-invariant, [problem x sample].
+class ReplicaTest : public CudaTest {
+ protected:
+  ReplicaTest() {
+    for (std::size_t i = 0; i < records_.size(); ++i) {
+      records_[i].name = std::string("P").append(std::to_string(i));
+      records_[i].prompt = std::string(7 * i + 1, 'q') + records_[i].name;
+      problems_.push_back({&records_[i], MakePrompt(tokenizer_, records_[i].prompt, 200)});
+    }
+  }
+  std::vector<std::string> Generate(const std::vector<Replica>& replicas) const {
+    std::vector<std::string> texts;
+    for (const auto& row : GenerateAll(replicas,
+                                       tokenizer_,
+                                       {ByteTokenizer::kEos},
+                                       problems_,
+                                       {.sampling = {0.8, 0.95},
+                                       .seed = 4,
+                                       .samples = 6,
+                                       .tokens_max = 200,
+                                       .slots = 20,
+                                       .threads = 2,
+                                       .batch_invariant = true},
+                                       [](std::int64_t) {})) {
+      for (const GeneratedSample& sample : row) {
+        texts.push_back(sample.text);
+      }
+    }
+    return texts;
+  }
+  std::vector<std::string> GenerateWith(const std::vector<at::Device>& devices,
+                                        std::int64_t split) const {
+    const auto placed = PlaceDecoderModels(*tiny_.Open(), at::kHalf, devices, split);
+    EXPECT_EQ(placed.size() * static_cast<std::size_t>(split), devices.size());
+    std::vector<Replica> replicas;
+    for (const PlacedModel& model : placed) {
+      replicas.push_back({*model.model, model.device, model.decoders});
+    }
+    return Generate(replicas);
+  }
+
+  const at::Device first_ = at::Device(at::kCUDA, 0);
+  const at::Device second_ = at::Device(at::kCUDA, 1);
+  const TinyModel tiny_{{.hidden = 256,
+                         .layers = 3,
+                         .heads = 4,
+                         .kv_heads = 2,
+                         .head_dim = 64,
+                         .vocab = 258,
+                         .positions = 200}};
+  const ByteTokenizer tokenizer_;
+  std::vector<benchmark::Record> records_{13};
+  std::vector<GenerationProblem> problems_;
+};
+
+TEST_F(ReplicaTest, LayersDividedOnOneGpuGiveTheSameSamples) {
+  const auto llama = LlamaModel::Load(*tiny_.Open(), at::kHalf, first_);
+  const auto whole = MakePagedDecoderModel(llama, first_);
+  if (whole == nullptr) {
+    GTEST_SKIP() << "skipped: no GPU of compute capability 9.0, or a build without CUDA";
+  }
+  const auto divided = MakePagedDecoderModel(llama, {0, 1, 2});
+  const std::vector<std::string> want = Generate({{*whole, first_}});
+  EXPECT_EQ(Generate({{*divided, first_}}), want);
+  EXPECT_EQ(Generate({{*divided, first_, 2}}), want);
+}
+
+// A replica on each of two GPUs, its weights copied from the first one's; and one on both.
+TEST_F(ReplicaTest, TwoGpusGiveTheSamplesOfOne) {
+  if (at::detail::getCUDAHooks().getNumGPUs() < 2) {
+    GTEST_SKIP() << "skipped: one GPU";
+  }
+  if (!PagedDecoderServes(tiny_.Open()->config(), at::kHalf, second_)) {
+    GTEST_SKIP() << "skipped: no GPU of compute capability 9.0, or a build without CUDA";
+  }
+  const std::vector<std::string> want = GenerateWith({first_}, 1);
+  EXPECT_EQ(GenerateWith({second_}, 1), want);
+  EXPECT_EQ(GenerateWith({first_, second_}, 1), want);
+  EXPECT_EQ(GenerateWith({first_, second_}, 2), want);
 }
 
 // Follows transformers' greedy tokens in f16: each is the greatest logit, up to ties of f16.

@@ -1,6 +1,7 @@
 // The paged decoder by the reference ops, in bf16 on the CPU: sharing of pages, the planner, and
 // the two ways to use it. The same on a GPU is in cuda_test.cc.
 #include <map>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -10,6 +11,7 @@
 
 #include "tests/engine_model/few_pages.h"
 #include "tests/engine_model/tiny_model.h"
+#include "worker/engine/error.h"
 #include "worker/engine/generate/philox.h"
 #include "worker/engine/generate/sampler.h"
 #include "worker/engine/model/attention_plan.h"
@@ -223,6 +225,60 @@ TEST_F(PagedDecoderTest, SequencesComeAndGoWhileStepsAreInFlight) {
 
 TEST_F(PagedDecoderTest, FewPagesAndAnyBatchGiveTheSameTokensAsMany) {
   ExpectSameTokensWithFewPages(*model_, kVocab, 200);
+}
+
+// Pages that wait in host memory come back to the stretch that they belong to.
+TEST_F(PagedDecoderTest, FewPagesGiveTheSameTokensWhereLayersAreDivided) {
+  ExpectSameTokensWithFewPages(*MakePagedDecoderModel(llama_, {0, 1}), kVocab, 200);
+}
+
+TEST_F(PagedDecoderTest, DividedLayersComputeTheSameBits) {
+  const std::vector<std::int64_t> ids = RandomIds(70, kVocab, 17);
+  const auto whole = model_->MakeDecoder({.slots = 1, .positions = 90});
+  const auto divided =
+      MakePagedDecoderModel(llama_, {0, 1})->MakeDecoder({.slots = 1, .positions = 90});
+  EXPECT_TRUE(at::equal(whole->Prefill(ids), divided->Prefill(ids)));
+  whole->Place(0);
+  divided->Place(0);
+  for (std::int64_t step = 0; step < 4; ++step) {
+    EXPECT_TRUE(at::equal(whole->Step({step}, {70 + step}), divided->Step({step}, {70 + step})));
+  }
+}
+
+TEST(PlacementTest, AReplicaTakesAsFewGpusAsLeaveRoomForACache) {
+  EXPECT_EQ(DevicesPerReplica(1300, 8000, 1, 32), 1);
+  EXPECT_EQ(DevicesPerReplica(1300, 8000, 8, 32), 1);
+  // 67 of 79 GB are just too many for one; 6 GPUs hold three replicas of two.
+  EXPECT_EQ(DevicesPerReplica(6750, 7900, 2, 48), 2);
+  EXPECT_EQ(DevicesPerReplica(6750, 8000, 2, 48), 1);
+  EXPECT_EQ(DevicesPerReplica(6750, 7900, 6, 48), 2);
+  EXPECT_EQ(DevicesPerReplica(6750, 7900, 3, 48), 3);
+  EXPECT_EQ(DevicesPerReplica(14000, 7900, 4, 48), 4);
+  // Nothing to divide: what does not fit fails where it is loaded.
+  EXPECT_EQ(DevicesPerReplica(6750, 7900, 1, 48), 1);
+  EXPECT_EQ(DevicesPerReplica(6750, 7900, 2, 1), 1);
+}
+
+TEST_F(PagedDecoderTest, ModelsArePlacedOnEveryDevice) {
+  EXPECT_EQ(EvenStretches(48, 2), (std::vector<std::int64_t>{0, 24}));
+  EXPECT_EQ(EvenStretches(5, 3), (std::vector<std::int64_t>{0, 1, 3}));
+  const auto checkpoint = tiny_.Open();
+  for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
+    const auto placed = PlaceDecoderModels(*checkpoint, dtype, {at::kCPU, at::kCPU, at::kCPU}, 0);
+    ASSERT_EQ(placed.size(), 3U);
+    EXPECT_EQ(placed[2].decoders, 1);
+    const auto logits = [&](const PlacedModel& of) {
+      return of.model->MakeDecoder({.slots = 1, .positions = 20})->Prefill({3, 1, 4}).clone();
+    };
+    EXPECT_TRUE(at::equal(logits(placed[0]), logits(placed[2])));
+  }
+  try {
+    PlaceDecoderModels(*checkpoint, at::kBFloat16, {at::kCPU, at::kCPU}, 2);
+    FAIL() << "torch's decoder does not divide layers";
+  } catch (const EngineError& error) {
+    EXPECT_EQ(error.failure(), FailureClass::kBadInput);
+    EXPECT_NE(std::string(error.what()).find("split 2"), std::string::npos);
+  }
 }
 
 TEST_F(PagedDecoderTest, OtherHeadSizesAndTypesAreLeftToTorch) {

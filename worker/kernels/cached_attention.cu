@@ -3,6 +3,9 @@
 // own queue in shared memory, so that no warp waits for another until the item's end. By then the
 // queue holds the next item's first tokens: items are short, and memory must not idle between them.
 #include "worker/kernels/cached_attention.h"
+
+#include <mutex>
+
 #include "worker/kernels/cached_attention_queue.cuh"
 #include "worker/kernels/cached_attention_rows.cuh"
 #include "worker/kernels/launch.cuh"
@@ -13,6 +16,7 @@ namespace {
 using namespace attention;  // NOLINT(google-build-using-namespace): the kernel's own two headers.
 
 constexpr int kBlocksPerProcessor = 2;
+constexpr int kDevicesMax = 64;
 constexpr float kLog2E = 1.44269504F;
 
 // A warp's share of an item: token blocks of 16, every kWarps-th. In a page they are the same place
@@ -189,29 +193,43 @@ __global__ void __launch_bounds__(kThreads, kBlocksPerProcessor)
   AwaitCopies<0>();
 }
 
+struct Allowed {
+  cudaError_t error = cudaSuccess;
+  int processors = 1;
+};
+
+// More shared memory than a kernel has without asking, on the current device.
+Allowed Allow(void (*kernel)(CachedAttentionArgs), int bytes, int device) {
+  Allowed out;
+  const auto also = [&](cudaError_t error) {
+    out.error = out.error == cudaSuccess ? error : out.error;
+  };
+  also(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes));
+  also(cudaFuncSetAttribute(
+      kernel, cudaFuncAttributePreferredSharedMemoryCarveout, cudaSharedmemCarveoutMaxShared));
+  also(cudaDeviceGetAttribute(&out.processors, cudaDevAttrMultiProcessorCount, device));
+  return out;
+}
+
 template <typename T, int D>
 KernelStatus Launch(const CachedAttentionArgs& args, DeviceStream stream) {
   constexpr int kBytes = kWarps * Lanes<D>::kWarpBytes;
-  static const cudaError_t allowed = [] {
-    const cudaError_t size = cudaFuncSetAttribute(
-        AttendItems<T, D>, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes);
-    return size != cudaSuccess ? size
-                               : cudaFuncSetAttribute(AttendItems<T, D>,
-                                                      cudaFuncAttributePreferredSharedMemoryCarveout,
-                                                      cudaSharedmemCarveoutMaxShared);
-  }();
-  if (allowed != cudaSuccess) {
-    return Checked(allowed);
+  // The attributes belong to a kernel on a device, and devices have threads of their own.
+  static std::once_flag once[kDevicesMax];
+  static Allowed allowed[kDevicesMax];
+  int device = 0;
+  const cudaError_t found = cudaGetDevice(&device);
+  if (found != cudaSuccess || device >= kDevicesMax) {
+    return Checked(found != cudaSuccess ? found : cudaErrorInvalidDevice);
   }
-  static const int processors = [] {
-    int device = 0;
-    int count = 1;
-    cudaGetDevice(&device);
-    cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device);
-    return count;
-  }();
-  AttendItems<T, D>
-      <<<static_cast<unsigned>(processors * kBlocksPerProcessor), kThreads, kBytes, stream>>>(args);
+  std::call_once(once[device], [&] { allowed[device] = Allow(AttendItems<T, D>, kBytes, device); });
+  if (allowed[device].error != cudaSuccess) {
+    return Checked(allowed[device].error);
+  }
+  AttendItems<T, D><<<static_cast<unsigned>(allowed[device].processors * kBlocksPerProcessor),
+                      kThreads,
+                      kBytes,
+                      stream>>>(args);
   return LaunchStatus();
 }
 

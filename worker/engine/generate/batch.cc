@@ -6,9 +6,12 @@
 #include <memory>
 #include <mutex>
 #include <thread>
+#include <utility>
 
 #include <ATen/ATen.h>
+#include <c10/core/DeviceGuard.h>
 
+#include "worker/engine/device_list.h"
 #include "worker/engine/generate/device_batch.h"
 #include "worker/engine/generate/philox.h"
 
@@ -176,10 +179,48 @@ void RunThread(Work& work, const DecoderModel& model, const DecoderOptions& opti
   }
 }
 
+// None where the model has none that draws tokens itself. All are made before any works: what is
+// free on a device is asked of the whole process.
+std::vector<DeviceDecoder> MakeDeviceDecoders(const std::vector<Replica>& replicas,
+                                              const DecoderOptions& whole,
+                                              const DrawOptions& draw) {
+  std::vector<DeviceDecoder> decoders;
+  for (const Replica& replica : replicas) {
+    const c10::DeviceGuard guard(replica.device);
+    DecoderOptions options = whole;
+    options.slots = (whole.slots + replica.decoders - 1) / replica.decoders;
+    for (int left = replica.decoders; left > 0; --left) {
+      options.memory_divisor = left;
+      std::unique_ptr<BatchDecoder> decoder = replica.model.MakeBatchDecoder(options, draw);
+      if (decoder == nullptr) {
+        return {};
+      }
+      decoders.push_back({std::move(decoder), replica.device});
+    }
+  }
+  return decoders;
+}
+
+// Decoders that give logits: each of a replica's threads has one.
+void RunReplica(Work& work, const DecoderModel& model, int threads, const DecoderOptions& whole) {
+  const std::int64_t count =
+      model.threads_decode_alone() ? std::min<std::int64_t>(threads, whole.slots) : 1;
+  DecoderOptions options = whole;
+  options.slots = (whole.slots + count - 1) / count;
+  std::vector<std::thread> others;
+  for (std::int64_t i = 1; i < count; ++i) {
+    others.emplace_back([&] { RunThread(work, model, options); });
+  }
+  RunThread(work, model, options);
+  for (std::thread& thread : others) {
+    thread.join();
+  }
+}
+
 }  // namespace
 
 std::vector<std::vector<GeneratedSample>> GenerateAll(
-    const DecoderModel& model,
+    const std::vector<Replica>& replicas,
     const Tokenizer& tokenizer,
     const std::vector<std::int64_t>& eos_ids,
     const std::vector<GenerationProblem>& problems,
@@ -188,32 +229,31 @@ std::vector<std::vector<GeneratedSample>> GenerateAll(
   Work work{tokenizer, eos_ids, problems, options, on_finished};
   work.results.assign(problems.size(),
                       std::vector<GeneratedSample>(static_cast<std::size_t>(options.samples)));
+  // What one replica can have to do, where the problems are divided evenly.
   const std::int64_t sequences =
-      static_cast<std::int64_t>(problems.size()) * work.distinct_samples();
-  const std::int64_t slots = std::max<std::int64_t>(1, std::min(options.slots, sequences));
-  const std::unique_ptr<BatchDecoder> device =
-      model.MakeBatchDecoder({.slots = slots,
-                              .positions = options.tokens_max,
-                              .batch_invariant = options.batch_invariant},
-                             {.temperature = options.sampling.temperature,
-                              .top_p = options.sampling.top_p,
-                              .seed = options.seed});
-  if (device != nullptr) {
-    return GenerateOnDevice(*device, tokenizer, eos_ids, problems, options, on_finished);
+      static_cast<std::int64_t>((problems.size() + replicas.size() - 1) / replicas.size()) *
+      work.distinct_samples();
+  const DecoderOptions decoder = {
+      .slots = std::max<std::int64_t>(1, std::min(options.slots, sequences)),
+      .positions = options.tokens_max,
+      .batch_invariant = options.batch_invariant};
+  const std::vector<DeviceDecoder> device =
+      MakeDeviceDecoders(replicas,
+                         decoder,
+                         {.temperature = options.sampling.temperature,
+                          .top_p = options.sampling.top_p,
+                          .seed = options.seed});
+  if (!device.empty()) {
+    return GenerateOnDevices(device, tokenizer, eos_ids, problems, options, on_finished);
   }
-  const std::int64_t threads =
-      model.threads_decode_alone() ? std::min<std::int64_t>(options.threads, slots) : 1;
-  const DecoderOptions decoder = {.slots = (slots + threads - 1) / threads,
-                                  .positions = options.tokens_max,
-                                  .batch_invariant = options.batch_invariant};
-  std::vector<std::thread> others;
-  for (std::int64_t i = 1; i < threads; ++i) {
-    others.emplace_back([&] { RunThread(work, model, decoder); });
+  std::vector<at::Device> devices;
+  for (const Replica& replica : replicas) {
+    devices.push_back(replica.device);
   }
-  RunThread(work, model, decoder);
-  for (std::thread& thread : others) {
-    thread.join();
-  }
+  const int threads = std::max(1, options.threads / static_cast<int>(replicas.size()));
+  RunOnDevices(devices, [&](std::size_t number) {
+    RunReplica(work, replicas[number].model, threads, decoder);
+  });
   if (work.failure != nullptr) {
     std::rethrow_exception(work.failure);
   }

@@ -8,16 +8,18 @@
 #include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include <ATen/ATen.h>
+#include <c10/core/DeviceGuard.h>
 #include <c10/core/GradMode.h>
 
+#include "worker/engine/device_list.h"
 #include "worker/engine/error.h"
 #include "worker/engine/generate/device_batch.h"
+#include "worker/engine/generate/step_meter.h"
 #include "worker/engine/keyed_random.h"
 #include "worker/engine/model/decoder.h"
 #include "worker/engine/model/device_work.h"
@@ -29,10 +31,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double Seconds(Clock::duration duration) {
-  return std::chrono::duration<double>(duration).count();
-}
-
 struct BenchFlags {
   std::int64_t layers = 32, hidden = 4096, heads = 32, kv_heads = 32, intermediate = 11008,
                vocab = 32016;
@@ -41,6 +39,7 @@ struct BenchFlags {
   double temperature = 0.2, top_p = 0.95;
   std::uint64_t seed = 0;
   int repeats = 1;
+  std::int64_t split = 1;
   bool batch_invariant = false;
   std::string json, tokens;
 };
@@ -63,11 +62,16 @@ ModelConfig MakeConfig(const BenchFlags& flags) {
 
 // Weights ~ N(0, 0.02^2), norms of ones. Drawn by torch's generator of the device after
 // manual_seed(seed), in the order: embedding; of each layer q, k, v as one, o, gate and up as one,
-// down; head. tests/bench/reference_generate.py draws the same ones.
+// down; head; by that of its own device where the layers are divided.
+// tests/bench/reference_generate.py draws the same ones.
 std::shared_ptr<const LlamaModel> RandomModel(const ModelConfig& c,
                                               std::uint64_t seed,
-                                              const at::TensorOptions& options) {
+                                              at::ScalarType dtype,
+                                              const std::vector<at::Device>& devices) {
   at::manual_seed(seed);
+  const std::vector<std::int64_t> begins =
+      EvenStretches(c.num_layers, static_cast<std::int64_t>(devices.size()));
+  auto options = at::TensorOptions().dtype(dtype).device(devices[0]);
   const auto random = [&](std::int64_t rows, std::int64_t columns) {
     return at::randn({rows, columns}, options).mul_(0.02);
   };
@@ -77,6 +81,8 @@ std::shared_ptr<const LlamaModel> RandomModel(const ModelConfig& c,
   const std::int64_t q = c.num_heads * c.head_dim;
   const std::int64_t kv = c.num_kv_heads * c.head_dim;
   for (std::int64_t layer = 0; layer < c.num_layers; ++layer) {
+    const auto after = std::upper_bound(begins.begin(), begins.end(), layer);
+    options = options.device(devices[static_cast<std::size_t>(after - begins.begin()) - 1]);
     BlockWeights block;
     const at::Tensor qkv = random(q + 2 * kv, c.hidden_size);
     block.q_proj = qkv.narrow(0, 0, q);
@@ -93,7 +99,7 @@ std::shared_ptr<const LlamaModel> RandomModel(const ModelConfig& c,
   }
   model->norm = at::ones({c.hidden_size}, options);
   model->lm_head = random(c.vocab_size, c.hidden_size);
-  model->rope = MakeRopeTable(c, c.max_position_embeddings, options.device());
+  model->rope = MakeRopeTable(c, c.max_position_embeddings, devices[0]);
   return model;
 }
 
@@ -113,7 +119,7 @@ double CopyBandwidth(at::Device device) {
     to.copy_(from, /*non_blocking=*/true);
   }
   work.MakeMark()->Await();
-  return 2.0 * kRepeats * static_cast<double>(bytes) / Seconds(Clock::now() - begin);
+  return 2.0 * kRepeats * static_cast<double>(bytes) / SecondsSince(begin);
 }
 
 std::vector<std::vector<std::int64_t>> RandomPrompts(const BenchFlags& flags) {
@@ -148,65 +154,20 @@ std::vector<std::vector<std::int64_t>> Lengths(const BenchFlags& flags) {
   return lengths;
 }
 
-struct Measured {
-  double seconds = 0.0;
-  std::int64_t tokens = 0;
-  std::vector<double> steps;   // Seconds from one step's tokens to the next's.
-  std::vector<double> bytes;   // Weights, keys and values that each of these steps must read
-  std::vector<double> shared;  // where a prompt's are read once for all its samples.
-  std::vector<std::int64_t> live;
-  std::vector<std::vector<std::vector<std::int64_t>>> completions;  // [problem][sample]
+// What every loop works on.
+struct Workload {
+  ModelConfig config;
+  std::vector<std::vector<std::int64_t>> prompts;
+  std::vector<std::vector<std::int64_t>> lengths;  // Of the completions: [problem][sample].
+  std::vector<DeviceDecoder> decoders;
 };
 
-// Generates every sequence up to its length.
-Measured Measure(const BenchFlags& flags,
-                 const ModelConfig& config,
-                 BatchDecoder& decoder,
-                 const std::vector<std::vector<std::int64_t>>& prompts) {
-  Measured out;
-  out.completions.assign(
-      prompts.size(),
-      std::vector<std::vector<std::int64_t>>(static_cast<std::size_t>(flags.samples)));
-  const std::vector<std::vector<std::int64_t>> lengths = Lengths(flags);
-  double weights = static_cast<double>(config.vocab_size * config.hidden_size) * 2.0;
-  for (const std::string& name : ModelConfig::LinearNames()) {
-    const auto [rows, columns] = config.LinearShape(name);
-    weights += 2.0 * static_cast<double>(config.num_layers * rows * columns);
-  }
-  const double token_bytes = 4.0 * static_cast<double>(config.num_layers * config.num_kv_heads *
-                                                       config.head_dim);
-  const auto begin = Clock::now();
-  auto last = begin;
-  const auto accept = [&](std::vector<DeviceLoop::Token>& tokens) {
-    double cached = 0.0;
-    double distinct = 0.0;
-    std::int64_t live = 0;
-    std::set<std::size_t> seen;
-    for (DeviceLoop::Token& token : tokens) {
-      const auto sample = static_cast<std::size_t>(token.sample);
-      auto& completion = out.completions[token.problem][sample];
-      const std::int64_t length = lengths[token.problem][sample];
-      if (static_cast<std::int64_t>(completion.size()) >= length) {
-        continue;
-      }
-      completion.push_back(token.id);
-      ++out.tokens;
-      token.ends = static_cast<std::int64_t>(completion.size()) == length;
-      const auto own = static_cast<double>(completion.size());
-      const auto prompt = static_cast<double>(prompts[token.problem].size());
-      cached += completion.size() > 1 ? prompt + own : 0.0;
-      distinct += completion.size() > 1 ? own : 0.0;
-      distinct += completion.size() > 1 && seen.insert(token.problem).second ? prompt : 0.0;
-      live += completion.size() > 1 ? 1 : 0;
-    }
-    const auto now = Clock::now();
-    out.steps.push_back(Seconds(now - last));
-    out.bytes.push_back(weights + cached * token_bytes);
-    out.shared.push_back(weights + distinct * token_bytes);
-    out.live.push_back(live);
-    last = now;
-  };
-  DeviceLoop loop = {.decoder = decoder,
+void RunMetered(const BenchFlags& flags,
+                const Workload& work,
+                std::size_t number,
+                ProblemQueue& queue,
+                StepMeter& meter) {
+  DeviceLoop loop = {.decoder = *work.decoders[number].decoder,
                      .prompts = {},
                      .samples = flags.samples,
                      .tokens_max = flags.prompt + flags.spread + flags.fresh,
@@ -217,13 +178,49 @@ Measured Measure(const BenchFlags& flags,
                                                    static_cast<std::uint32_t>(sample),
                                                    0};
                          },
-                     .accept = accept};
-  for (const std::vector<std::int64_t>& prompt : prompts) {
+                     .accept =
+                         [&](std::vector<DeviceLoop::Token>& tokens) { meter.Accept(tokens); },
+                     .queue = &queue,
+                     .number = number};
+  for (const std::vector<std::int64_t>& prompt : work.prompts) {
     loop.prompts.push_back(&prompt);
   }
-  loop.Run();
-  out.seconds = Seconds(Clock::now() - begin);
-  return out;
+  try {
+    loop.Run();
+  } catch (...) {
+    queue.Stop();
+    throw;
+  }
+}
+
+// Generates every sequence up to its length.
+Measured Measure(const BenchFlags& flags, const Workload& work, Completions& completions) {
+  completions.assign(
+      work.prompts.size(),
+      std::vector<std::vector<std::int64_t>>(static_cast<std::size_t>(flags.samples)));
+  ProblemQueue queue(work.prompts.size(), work.decoders.size(), flags.samples);
+  std::vector<at::Device> devices;
+  for (const DeviceDecoder& decoder : work.decoders) {
+    devices.push_back(decoder.device);
+  }
+  std::vector<StepMeter> meters(devices.size(),
+                                StepMeter(work.config, work.prompts, work.lengths, completions));
+  const auto begin = Clock::now();
+  RunOnDevices(devices,
+               [&](std::size_t number) { RunMetered(flags, work, number, queue, meters[number]); });
+  Measured all;
+  all.seconds = SecondsSince(begin);
+  const auto append = [](auto& to, const auto& from) {
+    to.insert(to.end(), from.begin(), from.end());
+  };
+  for (const StepMeter& meter : meters) {
+    all.tokens += meter.measured().tokens;
+    append(all.steps, meter.measured().steps);
+    append(all.bytes, meter.measured().bytes);
+    append(all.shared, meter.measured().shared);
+    append(all.live, meter.measured().live);
+  }
+  return all;
 }
 
 double Median(std::vector<double> values) {
@@ -233,6 +230,7 @@ double Median(std::vector<double> values) {
 
 nlohmann::ordered_json Row(const BenchFlags& flags,
                            const Measured& measured,
+                           std::size_t devices,
                            double bandwidth,
                            double start_seconds) {
   std::vector<double> share, shared;
@@ -242,7 +240,8 @@ nlohmann::ordered_json Row(const BenchFlags& flags,
     shared.push_back(measured.shared[i] / bandwidth / measured.steps[i]);
     floor += measured.bytes[i] / bandwidth;
   }
-  return {{"problems", flags.problems},
+  return {{"devices", devices},
+          {"problems", flags.problems},
           {"samples", flags.samples},
           {"prompt", flags.prompt},
           {"new", flags.fresh},
@@ -256,68 +255,97 @@ nlohmann::ordered_json Row(const BenchFlags& flags,
           {"step_ms_median", 1e3 * Median(measured.steps)},
           {"roofline_share_steps", Median(share)},
           {"roofline_share_steps_prompts_once", Median(shared)},
-          {"roofline_share_all", floor / measured.seconds},
+          {"roofline_share_all", floor / measured.seconds / static_cast<double>(devices)},
           {"copy_gigabytes_per_second", bandwidth / 1e9}};
 }
 
 void Print(const nlohmann::ordered_json& row, bool head) {
   if (head) {
     std::puts(
-        "| problems x samples | prompt + new | at once | seconds | tokens/s | ms a step | of the "
+        "| GPUs | problems x samples | prompt + new | at once | seconds | tokens/s | ms a step | "
+        "of the "
         "roofline, step | prompts counted once | whole run | copy GB/s |\n"
-        "|---|---|---|---|---|---|---|---|---|---|");
+        "|---|---|---|---|---|---|---|---|---|---|---|");
   }
-  std::printf("| %lld x %lld | %lld + %lld | %lld | %.3f | %.0f | %.3f | %.1f%% | %.1f%% | %.1f%% | "
-              "%.0f |\n",
-              row["problems"].get<long long>(),
-              row["samples"].get<long long>(),
-              row["prompt"].get<long long>(),
-              row["new"].get<long long>(),
-              row["live_max"].get<long long>(),
-              row["seconds"].get<double>(),
-              row["tokens_per_second"].get<double>(),
-              row["step_ms_median"].get<double>(),
-              100.0 * row["roofline_share_steps"].get<double>(),
-              100.0 * row["roofline_share_steps_prompts_once"].get<double>(),
-              100.0 * row["roofline_share_all"].get<double>(),
-              row["copy_gigabytes_per_second"].get<double>());
+  std::printf(
+      "| %lld | %lld x %lld | %lld + %lld | %lld | %.3f | %.0f | %.3f | %.1f%% | %.1f%% | %.1f%% | "
+      "%.0f |\n",
+      row["devices"].get<long long>(),
+      row["problems"].get<long long>(),
+      row["samples"].get<long long>(),
+      row["prompt"].get<long long>(),
+      row["new"].get<long long>(),
+      row["live_max"].get<long long>(),
+      row["seconds"].get<double>(),
+      row["tokens_per_second"].get<double>(),
+      row["step_ms_median"].get<double>(),
+      100.0 * row["roofline_share_steps"].get<double>(),
+      100.0 * row["roofline_share_steps_prompts_once"].get<double>(),
+      100.0 * row["roofline_share_all"].get<double>(),
+      row["copy_gigabytes_per_second"].get<double>());
   std::fflush(stdout);
+}
+
+// A replica for each device, or group of devices; each draws its own weights, which are the same on
+// one model of device.
+Workload MakeWorkload(const BenchFlags& flags, const VerbContext& context) {
+  Workload work = {.config = MakeConfig(flags),
+                   .prompts = RandomPrompts(flags),
+                   .lengths = Lengths(flags),
+                   .decoders = {}};
+  const std::vector<at::Device> devices = DevicesOf(context.numerics);
+  const auto loops = static_cast<std::int64_t>(devices.size());
+  if (loops % flags.split != 0 || flags.split > flags.layers) {
+    ThrowBadInput("--split must divide the number of devices (" + std::to_string(loops) +
+                  ") and be at most --layers");
+  }
+  DecoderOptions options = {
+      .slots = std::min(flags.slots, (flags.problems + loops - 1) / loops * flags.samples),
+      .positions = work.config.max_position_embeddings,
+      .batch_invariant = flags.batch_invariant,
+      .pages_max = flags.pages};
+  for (auto group = devices.begin(); group != devices.end(); group += flags.split) {
+    const c10::DeviceGuard guard(*group);
+    const std::shared_ptr<const DecoderModel> model = MakePagedDecoderModel(
+        RandomModel(
+            work.config, flags.seed, DtypeOf(context.numerics), {group, group + flags.split}),
+        EvenStretches(flags.layers, flags.split));
+    if (model == nullptr) {
+      ThrowBadInput(
+          "bench generate needs --dtype f16 or bf16, a head size of 32, 64, 96 or 128, and on a "
+          "GPU "
+          "compute capability 9.0");
+    }
+    for (options.memory_divisor = flags.split; options.memory_divisor > 0;
+         --options.memory_divisor) {
+      work.decoders.push_back(
+          {model->MakeBatchDecoder(
+               options,
+               {.temperature = flags.temperature, .top_p = flags.top_p, .seed = flags.seed}),
+           *group});
+    }
+  }
+  return work;
 }
 
 void RunBench(const BenchFlags& flags, const VerbContext& context) {
   const c10::NoGradGuard no_grad;
-  const at::Device device = DeviceOf(context.numerics);
-  const ModelConfig config = MakeConfig(flags);
-  const auto options = at::TensorOptions().dtype(DtypeOf(context.numerics)).device(device);
-  const double bandwidth = CopyBandwidth(device);
+  const double bandwidth = CopyBandwidth(DeviceOf(context.numerics));
   const auto begin = Clock::now();
-  const std::shared_ptr<const DecoderModel> model =
-      MakePagedDecoderModel(RandomModel(config, flags.seed, options), device);
-  if (model == nullptr) {
-    ThrowBadInput(
-        "bench generate needs --dtype f16 or bf16, a head size of 32, 64, 96 or 128, and on a GPU "
-        "compute capability 9.0");
-  }
-  const std::unique_ptr<BatchDecoder> decoder = model->MakeBatchDecoder(
-      {.slots = std::min(flags.slots, flags.problems * flags.samples),
-       .positions = config.max_position_embeddings,
-       .batch_invariant = flags.batch_invariant,
-       .pages_max = flags.pages},
-      {.temperature = flags.temperature, .top_p = flags.top_p, .seed = flags.seed});
-  const double start_seconds = Seconds(Clock::now() - begin);
-  const std::vector<std::vector<std::int64_t>> prompts = RandomPrompts(flags);
+  const Workload work = MakeWorkload(flags, context);
+  const double start_seconds = SecondsSince(begin);
   nlohmann::ordered_json rows = nlohmann::ordered_json::array();
-  Measured measured;
+  Completions completions;
   for (int repeat = 0; repeat < flags.repeats; ++repeat) {
-    measured = Measure(flags, config, *decoder, prompts);
-    rows.push_back(Row(flags, measured, bandwidth, start_seconds));
+    const Measured measured = Measure(flags, work, completions);
+    rows.push_back(Row(flags, measured, work.decoders.size(), bandwidth, start_seconds));
     Print(rows.back(), repeat == 0);
   }
   if (!flags.json.empty()) {
     std::ofstream(flags.json) << rows.dump(1) << "\n";
   }
   if (!flags.tokens.empty()) {
-    const nlohmann::json tokens = {{"prompts", prompts}, {"completions", measured.completions}};
+    const nlohmann::json tokens = {{"prompts", work.prompts}, {"completions", completions}};
     std::ofstream(flags.tokens) << tokens.dump() << "\n";
   }
 }
@@ -344,6 +372,7 @@ DirectVerb ConfigureGenerate(CLI::App& app) {
   app.add_option("--pages", flags->pages, "Of the cache, at most; 0: as memory allows")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
+  count("--split", flags->split, "GPUs that the layers of one replica are divided over");
   app.add_flag("--batch-invariant", flags->batch_invariant, "As of generate");
   app.add_option("--temperature", flags->temperature, "0: greedy")
       ->check(CLI::NonNegativeNumber)

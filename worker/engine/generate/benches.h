@@ -6,10 +6,10 @@
 namespace bitsweep::engine {
 
 /// `bench generate [--problems N] [--samples N] [--prompt T] [--new T] [--slots N] ...`: generates
-/// with a model of random weights (by default of CodeLlama-7B's shape) on the device and dtype of
-/// the common options, and prints tokens a second, the milliseconds of a step, and its share of what
-/// the memory's bandwidth would allow. `--json FILE` writes the same; `--tokens FILE` writes prompts
-/// and completions, for comparisons.
+/// with a model of random weights (by default of CodeLlama-7B's shape) on the devices and in the
+/// dtype of the common options, a replica on each, and prints tokens a second, the milliseconds of
+/// a step, and its share of what the memory's bandwidth would allow. `--json FILE` writes the same;
+/// `--tokens FILE` writes prompts and completions, for comparisons.
 void RegisterGenerateBenches(BenchRegistry& benches);
 
 }  // namespace bitsweep::engine

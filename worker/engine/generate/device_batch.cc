@@ -4,8 +4,10 @@
 #include <exception>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <utility>
 
+#include "worker/engine/device_list.h"
 #include "worker/engine/error.h"
 #include "worker/engine/generate/philox.h"
 #include "worker/kernels/parallel.h"
@@ -29,21 +31,19 @@ class LoopState {
 
   void Run() {
     std::int64_t in_flight = 0;
-    while (true) {
+    while (!loop_.queue->stopped()) {
       Admit();
       const bool launched = Launch();
       in_flight += launched ? 1 : 0;
       // One step stays in flight while there is a next one to queue behind it.
       if (in_flight == 0) {
-        break;
+        CheckFinished();
+        return;
       }
       if (in_flight == 2 || !launched || Unfinished() == 0) {
         Read();
         --in_flight;
       }
-    }
-    if (next_problem_ < loop_.prompts.size() || !staged_.empty() || !live_.empty()) {
-      throw EngineError(FailureClass::kBug, "generation stopped before the last sequence");
     }
   }
 
@@ -53,6 +53,14 @@ class LoopState {
     std::int64_t prompt;
     std::int64_t next_sample;
   };
+
+  void CheckFinished() const {
+    // With nothing live, any problem that waits anywhere would have been taken.
+    const bool waiting = loop_.queue->waiting() > 0 && !loop_.queue->stopped();
+    if (waiting || !staged_.empty() || !live_.empty()) {
+      throw EngineError(FailureClass::kBug, "generation stopped before the last sequence");
+    }
+  }
 
   // Sequences that have a token left to draw.
   std::int64_t Unfinished() const {
@@ -85,30 +93,31 @@ class LoopState {
   bool Stage() {
     std::vector<std::int64_t> lengths;
     std::int64_t tokens = 0;
+    const auto live = static_cast<std::int64_t>(live_.size());
     // One prompt may be tried whatever the estimate says.
-    std::int64_t places =
-        std::min(loop_.decoder.sequences_max() - static_cast<std::int64_t>(live_.size()),
-                 std::max<std::int64_t>(1, loop_.decoder.room()));
-    std::size_t problem = next_problem_;
-    while (problem < loop_.prompts.size() && places > 0) {
+    std::int64_t places = std::min(loop_.decoder.sequences_max() - live,
+                                   std::max<std::int64_t>(1, loop_.decoder.room()));
+    const auto fits = [&](std::size_t problem) {
+      if (places <= 0) {
+        return false;
+      }
       lengths.push_back(static_cast<std::int64_t>(loop_.prompts[problem]->size()));
       tokens += lengths.back();
-      if ((lengths.size() > 1 && tokens > loop_.decoder.prompt_tokens_max()) ||
-          !loop_.decoder.CanAdd(lengths)) {
-        lengths.pop_back();
-        break;
-      }
       places -= loop_.samples;
-      ++problem;
-    }
-    if (lengths.empty()) {
+      return (lengths.size() == 1 || tokens <= loop_.decoder.prompt_tokens_max()) &&
+             loop_.decoder.CanAdd(lengths);
+    };
+    const std::vector<std::size_t> problems = loop_.queue->Take(loop_.number, live, fits);
+    if (problems.empty()) {
       return false;
     }
-    const std::vector<std::int64_t> prompts = loop_.decoder.AddPrompts(
-        {loop_.prompts.begin() + static_cast<std::ptrdiff_t>(next_problem_),
-         loop_.prompts.begin() + static_cast<std::ptrdiff_t>(problem)});
-    for (const std::int64_t prompt : prompts) {
-      staged_.push_back({next_problem_++, prompt, 0});
+    std::vector<const std::vector<std::int64_t>*> ids;
+    for (const std::size_t problem : problems) {
+      ids.push_back(loop_.prompts[problem]);
+    }
+    const std::vector<std::int64_t> prompts = loop_.decoder.AddPrompts(ids);
+    for (std::size_t i = 0; i < problems.size(); ++i) {
+      staged_.push_back({problems[i], prompts[i], 0});
     }
     return true;
   }
@@ -160,27 +169,26 @@ class LoopState {
   DeviceLoop& loop_;
   std::map<std::int64_t, LiveSequence> live_;  // By number, so that samples of a prompt are near.
   std::vector<Staged> staged_;
-  std::size_t next_problem_ = 0;
 };
 
-// The texts of all samples while they grow, and the results.
-class Texts {
- public:
-  Texts(const Tokenizer& tokenizer,
-        const std::vector<std::int64_t>& eos_ids,
-        const std::vector<GenerationProblem>& problems,
-        const GenerationOptions& options,
-        const std::function<void(std::int64_t)>& on_finished)
-      : tokenizer_(tokenizer),
-        eos_ids_(eos_ids),
-        problems_(problems),
-        options_(options),
-        on_finished_(on_finished),
-        results_(problems.size(),
-                 std::vector<GeneratedSample>(static_cast<std::size_t>(options.samples))) {}
+// What all loops share. A row of results is written by one of them only.
+struct Job {
+  const Tokenizer& tokenizer;
+  const std::vector<std::int64_t>& eos_ids;
+  const std::vector<GenerationProblem>& problems;
+  const GenerationOptions& options;
+  int threads;                                    // For the texts of one loop.
+  std::function<void(std::int64_t)> on_finished;  // Any thread, any time.
+  std::vector<std::vector<GeneratedSample>> results;
 
   // Greedy samples are all the same: one is generated.
-  bool greedy() const { return options_.sampling.temperature == 0.0; }
+  bool greedy() const { return options.sampling.temperature == 0.0; }
+};
+
+// The texts of one loop's samples while they grow.
+class Texts {
+ public:
+  explicit Texts(Job& job) : job_(job) {}
 
   void Accept(std::vector<DeviceLoop::Token>& tokens) {
     std::vector<std::size_t> begins;  // Of the sequences' tokens.
@@ -192,7 +200,7 @@ class Texts {
     }
     const auto sequences = static_cast<std::int64_t>(begins.size());
     begins.push_back(tokens.size());
-    const int threads = sequences < kSequencesForThreads ? 1 : options_.threads;
+    const int threads = sequences < kSequencesForThreads ? 1 : job_.threads;
     std::vector<std::exception_ptr> failures(begins.size());
     kernels::ParallelFor(sequences, 1, threads, [&](std::int64_t begin, std::int64_t end) {
       for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) {
@@ -215,8 +223,6 @@ class Texts {
     }
   }
 
-  std::vector<std::vector<GeneratedSample>> Results() { return std::move(results_); }
-
  private:
   using Key = std::pair<std::size_t, std::int64_t>;
   struct Growing {
@@ -229,12 +235,12 @@ class Texts {
   void Begin(const DeviceLoop::Token& token) {
     std::unique_ptr<Growing>& growing = growing_[KeyOf(token)];
     if (growing == nullptr) {
-      const GenerationProblem& problem = problems_[token.problem];
-      growing = std::make_unique<Growing>(Growing{Completion({tokenizer_,
+      const GenerationProblem& problem = job_.problems[token.problem];
+      growing = std::make_unique<Growing>(Growing{Completion({job_.tokenizer,
                                                               *problem.record,
-                                                              eos_ids_,
-                                                              options_.tokens_max,
-                                                              options_.early_stop},
+                                                              job_.eos_ids,
+                                                              job_.options.tokens_max,
+                                                              job_.options.early_stop},
                                                              problem.prompt)});
     }
   }
@@ -253,40 +259,23 @@ class Texts {
     const Growing& grown = *node.mapped();
     const GeneratedSample sample = {
         grown.completion.Text(), grown.completion.tokens(), grown.finish};
-    std::vector<GeneratedSample>& row = results_[token.problem];
-    if (greedy()) {
+    std::vector<GeneratedSample>& row = job_.results[token.problem];
+    if (job_.greedy()) {
       std::fill(row.begin(), row.end(), sample);
     } else {
       row[static_cast<std::size_t>(token.sample)] = sample;
     }
-    on_finished_(greedy() ? options_.samples : 1);
+    job_.on_finished(job_.greedy() ? job_.options.samples : 1);
   }
 
-  const Tokenizer& tokenizer_;
-  const std::vector<std::int64_t>& eos_ids_;
-  const std::vector<GenerationProblem>& problems_;
-  const GenerationOptions& options_;
-  const std::function<void(std::int64_t)>& on_finished_;
+  Job& job_;
   std::map<Key, std::unique_ptr<Growing>> growing_;
-  std::vector<std::vector<GeneratedSample>> results_;
 };
 
-}  // namespace
-
-void DeviceLoop::Run() {
-  LoopState(*this).Run();
-}
-
-std::vector<std::vector<GeneratedSample>> GenerateOnDevice(
-    BatchDecoder& decoder,
-    const Tokenizer& tokenizer,
-    const std::vector<std::int64_t>& eos_ids,
-    const std::vector<GenerationProblem>& problems,
-    const GenerationOptions& options,
-    const std::function<void(std::int64_t)>& on_finished) {
-  Texts texts(tokenizer, eos_ids, problems, options, on_finished);
+void RunLoop(Job& job, BatchDecoder& decoder, ProblemQueue& queue, std::size_t number) {
+  Texts texts(job);
   const auto key = [&](std::size_t problem, std::int64_t sample) {
-    const std::uint64_t name = NameHash(problems[problem].record->name);
+    const std::uint64_t name = NameHash(job.problems[problem].record->name);
     return kernels::DrawKey{static_cast<std::uint32_t>(name),
                             static_cast<std::uint32_t>(name >> 32),
                             static_cast<std::uint32_t>(sample),
@@ -295,15 +284,67 @@ std::vector<std::vector<GeneratedSample>> GenerateOnDevice(
   DeviceLoop loop = {
       .decoder = decoder,
       .prompts = {},
-      .samples = texts.greedy() ? 1 : options.samples,
-      .tokens_max = options.tokens_max,
+      .samples = job.greedy() ? 1 : job.options.samples,
+      .tokens_max = job.options.tokens_max,
       .key = key,
-      .accept = [&](std::vector<DeviceLoop::Token>& tokens) { texts.Accept(tokens); }};
-  for (const GenerationProblem& problem : problems) {
+      .accept = [&](std::vector<DeviceLoop::Token>& tokens) { texts.Accept(tokens); },
+      .queue = &queue,
+      .number = number};
+  for (const GenerationProblem& problem : job.problems) {
     loop.prompts.push_back(&problem.prompt.ids);
   }
-  loop.Run();
-  return texts.Results();
+  try {
+    loop.Run();
+  } catch (...) {
+    queue.Stop();
+    throw;
+  }
+}
+
+}  // namespace
+
+void DeviceLoop::Run() {
+  if (queue != nullptr) {
+    LoopState(*this).Run();
+    return;
+  }
+  ProblemQueue own(prompts.size(), 1, samples);
+  DeviceLoop alone = *this;
+  alone.queue = &own;
+  alone.number = 0;
+  LoopState(alone).Run();
+}
+
+std::vector<std::vector<GeneratedSample>> GenerateOnDevices(
+    const std::vector<DeviceDecoder>& decoders,
+    const Tokenizer& tokenizer,
+    const std::vector<std::int64_t>& eos_ids,
+    const std::vector<GenerationProblem>& problems,
+    const GenerationOptions& options,
+    const std::function<void(std::int64_t)>& on_finished) {
+  const auto loops = static_cast<int>(decoders.size());
+  std::mutex finished;
+  Job job = {.tokenizer = tokenizer,
+             .eos_ids = eos_ids,
+             .problems = problems,
+             .options = options,
+             .threads = std::max(1, options.threads / loops),
+             .on_finished =
+                 [&](std::int64_t count) {
+                   const std::lock_guard lock(finished);
+                   on_finished(count);
+                 },
+             .results = std::vector<std::vector<GeneratedSample>>(
+                 problems.size(),
+                 std::vector<GeneratedSample>(static_cast<std::size_t>(options.samples)))};
+  ProblemQueue queue(problems.size(), decoders.size(), job.greedy() ? 1 : options.samples);
+  std::vector<at::Device> devices;
+  for (const DeviceDecoder& decoder : decoders) {
+    devices.push_back(decoder.device);
+  }
+  RunOnDevices(devices,
+               [&](std::size_t number) { RunLoop(job, *decoders[number].decoder, queue, number); });
+  return std::move(job.results);
 }
 
 }  // namespace bitsweep::engine

@@ -13,6 +13,7 @@
 #include "worker/benchmark/record.h"
 #include "worker/engine/checkpoint/atomic_file.h"
 #include "worker/engine/checkpoint/checkpoint.h"
+#include "worker/engine/device_list.h"
 #include "worker/engine/error.h"
 #include "worker/engine/generate/batch.h"
 #include "worker/engine/generate/stages.h"
@@ -42,6 +43,7 @@ struct GenerateSpec {
   std::string language;
   GenerationOptions options;
   std::int64_t slots = 0;  // 0: by memory.
+  std::int64_t split = 0;  // Devices of one replica; 0: as few as hold it.
 };
 
 EarlyStop ParseEarlyStop(const std::string& text) {
@@ -54,6 +56,7 @@ GenerateSpec ReadSpec(const StageSpec& spec) {
   constexpr std::int64_t kSamplesMax = 100'000;
   constexpr std::int64_t kTokensMax = 1 << 20;
   constexpr std::int64_t kSlotsMax = 1 << 16;
+  constexpr std::int64_t kSplitMax = 64;
   GenerateSpec out;
   StrictObject members(spec.members, spec.where);
   StrictObject model = members.Object("model");
@@ -78,6 +81,7 @@ GenerateSpec ReadSpec(const StageSpec& spec) {
     StrictObject batch = members.Object("batch");
     out.slots = batch.Has("slots") ? batch.Int("slots", 1, kSlotsMax) : 0;
     out.options.batch_invariant = batch.BoolOr("invariant", false);
+    out.split = batch.IntOr("split", 1, kSplitMax, 0);
     batch.Finish();
   }
   members.Finish();
@@ -215,10 +219,17 @@ nlohmann::json RunGenerate(const StageSpec& stage, Events& events) {
   }
   const std::vector<GenerationProblem> problems =
       MakeProblems(records, *tokenizer, spec.options.tokens_max);
-  const at::Device device = DeviceOf(stage.numerics);
-  const std::shared_ptr<const DecoderModel> model =
-      MakeDecoderModel(*checkpoint, DtypeOf(stage.numerics), device);
-  spec.options.slots = ChooseSlots(spec, *model, device.is_cuda());
+  const std::vector<at::Device> devices = DevicesOf(stage.numerics);
+  const std::vector<PlacedModel> models =
+      PlaceDecoderModels(*checkpoint, DtypeOf(stage.numerics), devices, spec.split);
+  std::vector<Replica> replicas;
+  for (const PlacedModel& placed : models) {
+    replicas.push_back({*placed.model, placed.device, placed.decoders});
+  }
+  events.Log("info",
+             "generates on " + DeviceNames(devices) + ": " + std::to_string(replicas.size()) +
+                 " replicas of the model");
+  spec.options.slots = ChooseSlots(spec, *models[0].model, devices[0].is_cuda());
 
   const std::int64_t total = static_cast<std::int64_t>(problems.size()) * spec.options.samples;
   std::int64_t done = 0;
@@ -232,7 +243,7 @@ nlohmann::json RunGenerate(const StageSpec& stage, Events& events) {
   };
   const auto started = std::chrono::steady_clock::now();
   const std::vector<std::vector<GeneratedSample>> results =
-      GenerateAll(*model,
+      GenerateAll(replicas,
                   *tokenizer,
                   EndOfTextIds(*checkpoint, *tokenizer),
                   problems,
@@ -243,6 +254,8 @@ nlohmann::json RunGenerate(const StageSpec& stage, Events& events) {
 
   WriteCompletions(stage.output_dir + "/completions.jsonl", records, results);
   nlohmann::json summary = Summarize(problems, results, spec.options, seconds);
+  summary["devices"] = devices.size();
+  summary["replicas"] = replicas.size();
   events.Metric("tokens_per_second", summary["tokens"].get<double>() / seconds, "1/s");
   return summary;
 }

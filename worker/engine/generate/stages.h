@@ -6,11 +6,12 @@
 namespace bitsweep::engine {
 
 /// Members, beyond what proto/README.md names: `sampling.early_stop` "none|class|function" (default
-/// class, see completion.h) and `batch.slots`, the most sequences at once (default: what half of
-/// the available memory holds, at most 256 on the CPU and 512 on a GPU). Writes
-/// output/completions.jsonl, in benchmark order, samples ascending, whole or not at all. A stage
-/// that is started again begins anew: generation is short, and its draws do not depend on what was
-/// there.
+/// class, see completion.h), `batch.slots`, the most sequences at once in one replica (default:
+/// what half of the available memory holds, at most 256 on the CPU; 1,024 on a GPU) and
+/// `batch.split`, the GPUs that the layers of one replica are divided over (default: as few as hold
+/// it). Writes output/completions.jsonl, in benchmark order, samples ascending, whole or not at
+/// all. A stage that is started again begins anew: generation is short, and its draws do not depend
+/// on what was there.
 void RegisterGenerateStages(StageRegistry& registry);
 
 }  // namespace bitsweep::engine

@@ -18,6 +18,7 @@ struct GenerateOptions {
   std::int64_t samples = 1;
   std::int64_t max_tokens_total = 1024;
   std::int64_t batch = 0;
+  std::int64_t split = 0;
   bool batch_invariant = false;
   double temperature = 0.0;
   double top_p = 1.0;
@@ -49,6 +50,9 @@ StageRequest MakeRequest(const GenerateOptions& options) {
         {"early_stop", options.early_stop}}}};
   if (options.batch > 0) {
     request.members["batch"]["slots"] = options.batch;
+  }
+  if (options.split > 0) {
+    request.members["batch"]["split"] = options.split;
   }
   if (options.batch_invariant) {
     request.members["batch"]["invariant"] = true;
@@ -87,6 +91,11 @@ void RegisterGenerateVerbs(VerbRegistry& registry) {
                        "End a completion with the prompt's class or function")
             ->check(CLI::IsMember({"none", "class", "function"}));
         app.add_option("--batch", options->batch, "The most sequences at once (default: by memory)")
+            ->check(CLI::PositiveNumber);
+        app.add_option("--split",
+                       options->split,
+                       "GPUs that the layers of one replica are divided over (default: as few as "
+                       "hold it)")
             ->check(CLI::PositiveNumber);
         app.add_flag("--batch-invariant",
                      options->batch_invariant,

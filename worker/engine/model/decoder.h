@@ -44,6 +44,8 @@ struct DecoderOptions {
   bool batch_invariant = false;
   /// Of a paged cache, at most; 0: as many as memory allows.
   std::int64_t pages_max = 0;
+  /// A paged cache takes at most one part in so many of the memory that is free: others follow.
+  std::int64_t memory_divisor = 1;
 };
 
 /// How a decoder that draws tokens itself does it (worker/kernels/sample_tokens.h).
@@ -138,10 +140,44 @@ std::shared_ptr<const DecoderModel> MakeTorchDecoderModel(std::shared_ptr<const 
 std::shared_ptr<const DecoderModel> MakePagedDecoderModel(std::shared_ptr<const LlamaModel> llama,
                                                           at::Device device);
 
+bool PagedDecoderServes(const ModelConfig& config, at::ScalarType dtype, at::Device device);
+
+/// The same with its layers divided into stretches, each on one device: stretch i begins at layer
+/// first_layers[i] (ascending, the first is 0) and lies where that layer's block is; the embedding
+/// lies with the first stretch, norm and head with the last.
+std::shared_ptr<const DecoderModel> MakePagedDecoderModel(
+    std::shared_ptr<const LlamaModel> llama, const std::vector<std::int64_t>& first_layers);
+
+/// Where `stretches` even stretches of `layers` layers begin. REQUIRES: 1 <= stretches <= layers.
+std::vector<std::int64_t> EvenStretches(std::int64_t layers, std::int64_t stretches);
+
 /// The one that fits: the CPU loops for f32 on the CPU, the paged cache on a GPU where it can, torch
 /// elsewhere. Throws kBadInput where CheckNumerics does, kOomGpu where the weights cannot fit.
 std::shared_ptr<const DecoderModel> MakeDecoderModel(const Checkpoint& checkpoint,
                                                      at::ScalarType dtype,
                                                      at::Device device);
+
+/// How many of `devices` GPUs, each with so much free memory, a replica's layers are divided over: the
+/// fewest that divide `devices` and leave a seventh of the memory to a cache; else all.
+std::int64_t DevicesPerReplica(std::int64_t weight_bytes,
+                               std::int64_t free_bytes,
+                               std::int64_t devices,
+                               std::int64_t layers);
+
+struct PlacedModel {
+  std::shared_ptr<const DecoderModel> model;
+  at::Device device;  // The first one of those that it lies on.
+  int decoders = 1;   // So many at once keep all of these at work.
+};
+
+/// As many replicas as `devices` hold: one on each, or, where the weights and some cache do not fit
+/// one, one on each group of neighbours, as small as it can be, its layers divided evenly. `split`
+/// is the size of a group, 0: chosen so. The first replica is read and expanded from the files, the
+/// others are copies of it. Throws as MakeDecoderModel, and kBadInput where `split` does not divide
+/// the number of devices or the model has no paged cache there.
+std::vector<PlacedModel> PlaceDecoderModels(const Checkpoint& checkpoint,
+                                            at::ScalarType dtype,
+                                            const std::vector<at::Device>& devices,
+                                            std::int64_t split);
 
 }  // namespace bitsweep::engine

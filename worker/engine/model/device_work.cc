@@ -45,7 +45,8 @@ class Graph final : public DeviceWork::Recording {
  public:
   // REQUIRES: the current stream is the decoder's own.
   explicit Graph(const std::function<void()>& work) {
-    graph_.capture_begin();
+    // Other devices' threads may take memory meanwhile; this one does nothing but `work`.
+    graph_.capture_begin(/*pool=*/{0, 0}, cudaStreamCaptureModeThreadLocal);
     work();
     graph_.capture_end();
   }
@@ -130,6 +131,18 @@ std::unique_ptr<DeviceWork::Mark> DeviceWork::MakeMark() const {
   return std::make_unique<NoMark>();
 }
 
+void DeviceWork::WaitFor(const DeviceWork& other) const {
+#if defined(BITSWEEP_CUDA)
+  if (impl_->stream != nullptr && other.impl_->stream != nullptr) {
+    at::cuda::CUDAEvent event;
+    event.record(*other.impl_->stream);
+    event.block(*impl_->stream);
+  }
+#else
+  (void)other;
+#endif
+}
+
 std::unique_ptr<DeviceWork::Recording> DeviceWork::Record(std::function<void()> work) const {
 #if defined(BITSWEEP_CUDA)
   if (impl_->stream != nullptr) {
@@ -142,6 +155,7 @@ std::unique_ptr<DeviceWork::Recording> DeviceWork::Record(std::function<void()> 
 std::int64_t DeviceWork::FreeBytes(at::Device device) {
 #if defined(BITSWEEP_CUDA)
   if (device.is_cuda()) {
+    const c10::cuda::CUDAGuard guard(device);
     c10::cuda::CUDACachingAllocator::emptyCache();
     std::size_t free = 0;
     std::size_t total = 0;

@@ -48,6 +48,10 @@ class DeviceWork {
   };
   std::unique_ptr<Mark> MakeMark() const;
 
+  /// What is queued here from now on begins after what has been queued on `other`, which may be
+  /// another device's. The host does not wait.
+  void WaitFor(const DeviceWork& other) const;
+
   /// Work to repeat: what `work` queues, with the same addresses every time. REQUIRES: `work` ran
   /// before with these sizes (libraries take their own memory then). On the CPU it is called
   /// again.

@@ -1,5 +1,7 @@
 #include "worker/engine/model/generation_kernels.h"
 
+#include <c10/core/DeviceGuard.h>
+
 #include "worker/engine/error.h"
 
 namespace bitsweep::engine {
@@ -40,6 +42,7 @@ const GenerationKernels* ChooseGenerationKernels(at::Device device) {
     return &kReference;
   }
 #if defined(BITSWEEP_CUDA)
+  const c10::DeviceGuard guard(device);
   return device.is_cuda() && kernels::DeviceSupported() ? &kCuda : nullptr;
 #else
   return nullptr;

@@ -93,6 +93,18 @@ at::Tensor Mlp(const BlockWeights& weights, const at::Tensor& x, BlockTaps* taps
   return at::linear(inner, weights.down_proj);
 }
 
+// What FusedRows joins, on another device.
+std::vector<at::Tensor> CopyNeighbours(const std::vector<at::Tensor>& parts, at::Device device) {
+  const at::Tensor storage = FusedRows(parts).to(device);
+  std::vector<at::Tensor> copies;
+  std::int64_t begin = 0;
+  for (const at::Tensor& part : parts) {
+    copies.push_back(storage.narrow(0, begin, part.size(0)));
+    begin += part.size(0);
+  }
+  return copies;
+}
+
 }  // namespace
 
 at::Tensor& BlockWeights::Linear(const std::string& name) {
@@ -179,6 +191,37 @@ at::Tensor FusedRows(const std::vector<at::Tensor>& parts) {
   return at::cat(parts, 0);
 }
 
+std::shared_ptr<const LlamaModel> CopyTo(const LlamaModel& model,
+                                         const std::vector<at::Device>& block_devices) {
+  auto copy = std::make_shared<LlamaModel>(model);
+  for (std::size_t layer = 0; layer < copy->blocks.size(); ++layer) {
+    const at::Device device = block_devices.at(layer);
+    BlockWeights& block = copy->blocks[layer];
+    const std::vector<at::Tensor> qkv =
+        CopyNeighbours({block.q_proj, block.k_proj, block.v_proj}, device);
+    const std::vector<at::Tensor> gate_up =
+        CopyNeighbours({block.gate_proj, block.up_proj}, device);
+    block = {.input_layernorm = block.input_layernorm.to(device),
+             .q_proj = qkv[0],
+             .k_proj = qkv[1],
+             .v_proj = qkv[2],
+             .o_proj = block.o_proj.to(device),
+             .post_attention_layernorm = block.post_attention_layernorm.to(device),
+             .gate_proj = gate_up[0],
+             .up_proj = gate_up[1],
+             .down_proj = block.down_proj.to(device)};
+  }
+  const at::Device first = block_devices.front();
+  const at::Device last = block_devices.back();
+  copy->embed_tokens = model.embed_tokens.to(first);
+  copy->norm = model.norm.to(last);
+  // One tensor where the head is tied and both lie on one device.
+  copy->lm_head = model.lm_head.is_same(model.embed_tokens) ? copy->embed_tokens.to(last)
+                                                            : model.lm_head.to(last);
+  copy->rope = {model.rope.cos.to(first), model.rope.sin.to(first)};
+  return copy;
+}
+
 void CheckNumerics(at::ScalarType dtype, at::Device device) {
 #if TORCH_VERSION_MAJOR < 2
   if (device.is_cpu() && dtype == at::kHalf) {
@@ -198,21 +241,35 @@ void CheckNumerics(at::ScalarType dtype, at::Device device) {
 std::shared_ptr<const LlamaModel> LlamaModel::Load(const Checkpoint& checkpoint,
                                                    at::ScalarType dtype,
                                                    at::Device device) {
-  CheckNumerics(dtype, device);
+  return LoadSpread(
+      checkpoint,
+      dtype,
+      std::vector<at::Device>(static_cast<std::size_t>(checkpoint.config().num_layers), device));
+}
+
+std::shared_ptr<const LlamaModel> LlamaModel::LoadSpread(
+    const Checkpoint& checkpoint,
+    at::ScalarType dtype,
+    const std::vector<at::Device>& block_devices) {
+  const at::Device first = block_devices.front();
+  const at::Device last = block_devices.back();
+  CheckNumerics(dtype, first);
   auto model = std::make_shared<LlamaModel>();
   model->config = checkpoint.config();
-  const at::TensorOptions options = at::TensorOptions().dtype(dtype).device(device);
-  const auto own = [&](const at::Tensor& tensor) {
-    return tensor.to(options, /*non_blocking=*/false, /*copy=*/true);
+  const auto own = [&](const at::Tensor& tensor, at::Device device) {
+    return tensor.to(at::TensorOptions().dtype(dtype).device(device),
+                     /*non_blocking=*/false,
+                     /*copy=*/true);
   };
-  model->embed_tokens = own(checkpoint.Get("model.embed_tokens.weight"));
+  model->embed_tokens = own(checkpoint.Get("model.embed_tokens.weight"), first);
   for (std::int64_t layer = 0; layer < model->config.num_layers; ++layer) {
-    model->blocks.push_back(LoadBlock(checkpoint, layer, dtype, device));
+    model->blocks.push_back(
+        LoadBlock(checkpoint, layer, dtype, block_devices.at(static_cast<std::size_t>(layer))));
   }
-  model->norm = own(checkpoint.Get("model.norm.weight"));
-  model->lm_head = model->config.tie_word_embeddings ? model->embed_tokens
-                                                     : own(checkpoint.Get("lm_head.weight"));
-  model->rope = MakeRopeTable(model->config, model->config.max_position_embeddings, device);
+  model->norm = own(checkpoint.Get("model.norm.weight"), last);
+  model->lm_head = model->config.tie_word_embeddings ? model->embed_tokens.to(last)
+                                                     : own(checkpoint.Get("lm_head.weight"), last);
+  model->rope = MakeRopeTable(model->config, model->config.max_position_embeddings, first);
   return model;
 }
 

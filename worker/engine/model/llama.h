@@ -101,10 +101,20 @@ struct LlamaModel {
   static std::shared_ptr<const LlamaModel> Load(const Checkpoint& checkpoint,
                                                 at::ScalarType dtype,
                                                 at::Device device);
+  /// With block i on block_devices[i], the embedding and the rotary table with the first block,
+  /// norm and head with the last. Logits needs all on one device.
+  static std::shared_ptr<const LlamaModel> LoadSpread(const Checkpoint& checkpoint,
+                                                      at::ScalarType dtype,
+                                                      const std::vector<at::Device>& block_devices);
   /// input_ids [B, T] i64 -> logits [B, T, V] f32, no cache. Throws kBadInput on ids outside [0, V)
   /// and on T above the model's positions.
   at::Tensor Logits(const at::Tensor& input_ids) const;
 };
+
+/// A copy with block i on block_devices[i], and the rest as LoadSpread has it; q, k, v and gate, up
+/// are still neighbours. What already lies there is not copied.
+std::shared_ptr<const LlamaModel> CopyTo(const LlamaModel& model,
+                                         const std::vector<at::Device>& block_devices);
 
 /// RMSNorm over the last dimension, computed in f32, returned in x's dtype.
 at::Tensor RmsNorm(const at::Tensor& x, const at::Tensor& weight, double eps);

@@ -54,7 +54,8 @@ class PagedDecoder final : public Decoder, public BatchDecoder {
                .prompts = kPromptsMax,
                .pages = PagesWanted(options, pages_each_),
                .pages_min = 2 * pages_each_ + 1,
-               .batch_invariant = options.batch_invariant},
+               .batch_invariant = options.batch_invariant,
+               .memory_divisor = options.memory_divisor},
               draw),
         pages_(step_.pages(), options.positions) {
     for (std::int64_t row = kPromptsMax; row-- > 0;) {
@@ -348,7 +349,8 @@ class PagedDecoderModel final : public DecoderModel {
     return std::make_unique<PagedDecoder>(weights_, options, draw);
   }
   std::int64_t SlotBytes(std::int64_t positions) const override {
-    return (PageLedger::PagesFor(positions) + 1) * weights_->PageBytes();
+    return (PageLedger::PagesFor(positions) + 1) * weights_->PageBytes() *
+           weights_->config().num_layers;
   }
   bool threads_decode_alone() const override { return false; }
 
@@ -359,19 +361,33 @@ class PagedDecoderModel final : public DecoderModel {
 }  // namespace
 
 std::shared_ptr<const DecoderModel> MakePagedDecoderModel(std::shared_ptr<const LlamaModel> llama,
-                                                          at::Device device) {
-  const ModelConfig& config = llama->config;
-  const at::ScalarType dtype = llama->embed_tokens.scalar_type();
-  const GenerationKernels* kernels = ChooseGenerationKernels(device);
-  const bool served = kernels != nullptr && (dtype == at::kHalf || dtype == at::kBFloat16) &&
-                      config.vocab_size <= (1 << 18) &&
-                      kernels::CachedAttentionSupported(
-                          config.num_heads, config.num_kv_heads, config.head_dim);
-  if (!served) {
+                                                          at::Device) {
+  return MakePagedDecoderModel(std::move(llama), std::vector<std::int64_t>{0});
+}
+
+std::shared_ptr<const DecoderModel> MakePagedDecoderModel(
+    std::shared_ptr<const LlamaModel> llama, const std::vector<std::int64_t>& first_layers) {
+  if (!PagedDecoderServes(
+          llama->config, llama->embed_tokens.scalar_type(), llama->embed_tokens.device())) {
     return nullptr;
   }
+  const GenerationKernels* kernels = ChooseGenerationKernels(llama->embed_tokens.device());
   return std::make_shared<PagedDecoderModel>(
-      std::make_shared<const PagedWeights>(std::move(llama), kernels));
+      std::make_shared<const PagedWeights>(std::move(llama), kernels, first_layers));
+}
+
+bool PagedDecoderServes(const ModelConfig& config, at::ScalarType dtype, at::Device device) {
+  return ChooseGenerationKernels(device) != nullptr &&
+         (dtype == at::kHalf || dtype == at::kBFloat16) && config.vocab_size <= (1 << 18) &&
+         kernels::CachedAttentionSupported(config.num_heads, config.num_kv_heads, config.head_dim);
+}
+
+std::vector<std::int64_t> EvenStretches(std::int64_t layers, std::int64_t stretches) {
+  std::vector<std::int64_t> begins;
+  for (std::int64_t i = 0; i < stretches; ++i) {
+    begins.push_back(layers * i / stretches);
+  }
+  return begins;
 }
 
 }  // namespace bitsweep::engine

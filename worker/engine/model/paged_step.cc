@@ -34,7 +34,8 @@ bool IsOutOfMemory(const c10::Error& error) {
 }  // namespace
 
 PagedWeights::PagedWeights(std::shared_ptr<const LlamaModel> model,
-                           const GenerationKernels* generation_kernels)
+                           const GenerationKernels* generation_kernels,
+                           const std::vector<std::int64_t>& first_layers)
     : llama(std::move(model)),
       kernels(generation_kernels),
       element(llama->embed_tokens.scalar_type() == at::kHalf ? kernels::Element::kF16
@@ -43,11 +44,19 @@ PagedWeights::PagedWeights(std::shared_ptr<const LlamaModel> model,
     fused.push_back({FusedRows({block.q_proj, block.k_proj, block.v_proj}),
                      FusedRows({block.gate_proj, block.up_proj})});
   }
+  for (std::size_t i = 0; i < first_layers.size(); ++i) {
+    const bool is_last = i + 1 == first_layers.size();
+    const at::Device device =
+        llama->blocks.at(static_cast<std::size_t>(first_layers[i])).o_proj.device();
+    stretches.push_back({first_layers[i],
+                         is_last ? llama->config.num_layers : first_layers[i + 1],
+                         device,
+                         {llama->rope.cos.to(device), llama->rope.sin.to(device)}});
+  }
 }
 
 std::int64_t PagedWeights::PageBytes() const {
-  return config().num_layers *
-         kernels::PageElements(config().num_kv_heads, config().head_dim) * 2;
+  return kernels::PageElements(config().num_kv_heads, config().head_dim) * 2;
 }
 
 PagedStep::PagedStep(std::shared_ptr<const PagedWeights> weights,
@@ -57,9 +66,9 @@ PagedStep::PagedStep(std::shared_ptr<const PagedWeights> weights,
       sizes_(sizes),
       draw_(draw),
       prompt_tokens_(std::max({std::min(kPromptTokens, sizes.positions * sizes.prompts),
-                               sizes.positions, Padded(sizes.rows)})),
-      parts_max_(PlannedPartsMax(sizes.positions)),
-      work_(weights_->llama->embed_tokens.device()) {
+                               sizes.positions,
+                               Padded(sizes.rows)})),
+      parts_max_(PlannedPartsMax(sizes.positions)) {
   if (sizes.positions > weights_->llama->rope.cos.size(0)) {
     throw EngineError(FailureClass::kBug,
                       "a decoder of " + std::to_string(sizes.positions) +
@@ -67,72 +76,102 @@ PagedStep::PagedStep(std::shared_ptr<const PagedWeights> weights,
                           std::to_string(weights_->llama->rope.cos.size(0)));
   }
   const c10::NoGradGuard no_grad;
-  const DeviceWork::Scope scope(work_);
   try {
-    TakeBuffers();
+    for (const PagedWeights::Stretch& layers : weights_->stretches) {
+      stretches_.push_back(std::make_unique<Stretch>(layers));
+      TakeBuffers(last());
+    }
   } catch (const c10::Error& error) {
     if (!IsOutOfMemory(error)) {
       throw;
     }
-    throw TooSmall(DeviceWork::FreeBytes(weights_->llama->embed_tokens.device()));
+    throw TooSmall();
   }
   TakeCache();
 }
 
 PagedStep::~PagedStep() = default;
 
-void PagedStep::TakeBuffers() {
+std::int64_t PagedStep::pages() const {
+  return first().cache.size(1);
+}
+
+void PagedStep::TakeBuffers(Stretch& s) const {
+  const DeviceWork::Scope scope(s.work);
   const ModelConfig& c = config();
-  const at::TensorOptions options = weights_->llama->embed_tokens.options();
+  const at::TensorOptions options = weights_->llama->embed_tokens.options().device(s.layers.device);
   const at::TensorOptions ints = options.dtype(at::kInt);
   const at::TensorOptions floats = options.dtype(at::kFloat);
   const std::int64_t rows = Padded(sizes_.rows);
-  residual_ = at::zeros({prompt_tokens_, c.hidden_size}, options);
-  normed_ = at::zeros({prompt_tokens_, c.hidden_size}, options);
-  delta_ = at::zeros({prompt_tokens_, c.hidden_size}, options);
-  qkv_ = at::zeros({prompt_tokens_, (c.num_heads + 2 * c.num_kv_heads) * c.head_dim}, options);
-  mixed_ = at::zeros({prompt_tokens_, c.num_heads * c.head_dim}, options);
-  gate_up_ = at::zeros({prompt_tokens_, 2 * c.intermediate_size}, options);
-  inner_ = at::zeros({prompt_tokens_, c.intermediate_size}, options);
-  logits_ = at::zeros({rows, c.vocab_size}, options);
-  prompt_logits_ = at::zeros({sizes_.prompts, c.vocab_size}, options);
-  parts_ = at::empty({rows * parts_max_, c.num_heads, c.head_dim}, floats);
-  part_scales_ = at::empty({rows * parts_max_, c.num_heads, 2}, floats);
-  tokens_ = at::zeros({2 * rows}, ints);
-  plan_ = at::zeros(
+  s.residual = at::zeros({prompt_tokens_, c.hidden_size}, options);
+  s.normed = at::zeros({prompt_tokens_, c.hidden_size}, options);
+  s.delta = at::zeros({prompt_tokens_, c.hidden_size}, options);
+  s.qkv = at::zeros({prompt_tokens_, (c.num_heads + 2 * c.num_kv_heads) * c.head_dim}, options);
+  s.mixed = at::zeros({prompt_tokens_, c.num_heads * c.head_dim}, options);
+  s.gate_up = at::zeros({prompt_tokens_, 2 * c.intermediate_size}, options);
+  s.inner = at::zeros({prompt_tokens_, c.intermediate_size}, options);
+  s.parts = at::empty({rows * parts_max_, c.num_heads, c.head_dim}, floats);
+  s.part_scales = at::empty({rows * parts_max_, c.num_heads, 2}, floats);
+  s.plan = at::zeros(
       {Plan(rows).items + rows * parts_max_ * (Plan::kItemWords + Plan::kItemRowWords)}, ints);
-  first_plan_ = at::zeros({5 * rows}, ints);
-  next_work_ = at::zeros({c.num_layers}, ints);
+  s.next_work = at::zeros({s.layers.end - s.layers.begin}, ints);
+  s.tokens = at::zeros({2 * rows}, ints);
+  if (s.layers.end == c.num_layers) {
+    s.logits = at::zeros({rows, c.vocab_size}, options);
+    s.prompt_logits = at::zeros({sizes_.prompts, c.vocab_size}, options);
+    s.first_plan = at::zeros({5 * rows}, ints);
+  }
 }
 
-EngineError PagedStep::TooSmall(std::int64_t free) const {
-  return EngineError(
-      FailureClass::kOomGpu,
-      "sequences of " + std::to_string(sizes_.positions) + " tokens need at least " +
-          std::to_string(sizes_.pages_min * weights_->PageBytes() >> 20) +
-          " MiB of key/value cache beside buffers and " + std::to_string(kReserveBytes >> 20) +
-          " MiB for libraries, and the device has " + std::to_string(free >> 20) +
-          " MiB left: lower max_tokens_total, or use a GPU with more memory");
+EngineError PagedStep::TooSmall() const {
+  std::string each;
+  for (const PagedWeights::Stretch& layers : weights_->stretches) {
+    each += (each.empty() ? "" : "; ") +
+            std::to_string(sizes_.pages_min * (layers.end - layers.begin) * weights_->PageBytes() >>
+                           20) +
+            " MiB on " + layers.device.str() + ", which has " +
+            std::to_string((DeviceWork::FreeBytes(layers.device) / sizes_.memory_divisor) >> 20) +
+            " MiB left";
+  }
+  return EngineError(FailureClass::kOomGpu,
+                     "sequences of " + std::to_string(sizes_.positions) +
+                         " tokens need at least this much key/value cache, beside buffers and " +
+                         std::to_string(kReserveBytes >> 20) + " MiB for libraries: " + each +
+                         ": lower max_tokens_total, or use a GPU with more memory");
+}
+
+std::int64_t PagedStep::PagesThatFit() const {
+  std::int64_t pages = sizes_.pages;
+  for (const PagedWeights::Stretch& layers : weights_->stretches) {
+    const std::int64_t left =
+        DeviceWork::FreeBytes(layers.device) / sizes_.memory_divisor - kReserveBytes;
+    pages = std::min(
+        pages,
+        std::max<std::int64_t>(0, left) / ((layers.end - layers.begin) * weights_->PageBytes()));
+  }
+  return pages;
 }
 
 void PagedStep::TakeCache() {
-  const at::TensorOptions options = weights_->llama->embed_tokens.options();
-  const std::int64_t page_bytes = weights_->PageBytes();
-  const std::int64_t free = DeviceWork::FreeBytes(options.device());
-  std::int64_t pages =
-      std::min(sizes_.pages, std::max<std::int64_t>(0, free - kReserveBytes) / page_bytes);
+  std::int64_t pages = PagesThatFit();
   while (true) {
     if (pages < sizes_.pages_min) {
-      throw TooSmall(free);
+      throw TooSmall();
     }
     try {
-      cache_ = at::zeros({config().num_layers, pages, page_bytes / 2 / config().num_layers},
-                         options);
+      for (const std::unique_ptr<Stretch>& s : stretches_) {
+        const DeviceWork::Scope scope(s->work);
+        s->cache = at::zeros({s->layers.end - s->layers.begin, pages, weights_->PageBytes() / 2},
+                             s->residual.options());
+      }
       return;
     } catch (const c10::Error& error) {
       // What is free may be in pieces, or another process took it meanwhile.
       if (!IsOutOfMemory(error)) {
         throw;
+      }
+      for (const std::unique_ptr<Stretch>& s : stretches_) {
+        s->cache = at::Tensor();
       }
       pages = pages * 9 / 10;
     }
@@ -148,10 +187,6 @@ std::int64_t PagedStep::Padded(std::int64_t rows) const {
              : (rows + kPaddedMultiple - 1) / kPaddedMultiple * kPaddedMultiple;
 }
 
-std::int32_t* PagedStep::PlanAt(std::int64_t word) const {
-  return plan_.data_ptr<std::int32_t>() + word;
-}
-
 void PagedStep::UploadRows(const StepRows& rows, std::int64_t padded) {
   const Plan at(Padded(sizes_.rows));
   const AttentionPlan& attention = rows.attention;
@@ -159,7 +194,7 @@ void PagedStep::UploadRows(const StepRows& rows, std::int64_t padded) {
   const auto item_rows = static_cast<std::int64_t>(attention.item_rows.size());
   const std::int64_t words =
       at.items + items * Plan::kItemWords + item_rows * Plan::kItemRowWords;
-  at::Tensor host = work_.HostInts(words);
+  at::Tensor host = last().work.HostInts(words);
   auto* out = host.data_ptr<std::int32_t>();
   out[at.item_count] = static_cast<std::int32_t>(items);
   const std::size_t count = rows.sources.size();
@@ -180,26 +215,35 @@ void PagedStep::UploadRows(const StepRows& rows, std::int64_t padded) {
   std::memcpy(out + at.items + items * Plan::kItemWords,
               attention.item_rows.data(),
               attention.item_rows.size() * sizeof(kernels::AttentionItemRow));
-  plan_.narrow(0, 0, words).copy_(host, /*non_blocking=*/true);
+  for (const std::unique_ptr<Stretch>& s : stretches_) {
+    const DeviceWork::Scope scope(s->work);
+    s->plan.narrow(0, 0, words).copy_(host, /*non_blocking=*/true);
+  }
 }
 
 at::Tensor PagedStep::SavePages(const std::vector<std::int32_t>& pages) {
-  const DeviceWork::Scope scope(work_);
-  at::Tensor saved =
-      work_.Host({static_cast<std::int64_t>(pages.size()), cache_.size(0), cache_.size(2)},
-                 cache_.scalar_type());
-  for (std::size_t i = 0; i < pages.size(); ++i) {
-    saved.select(0, static_cast<std::int64_t>(i))
-        .copy_(cache_.select(1, pages[i]), /*non_blocking=*/true);
+  at::Tensor saved = last().work.Host(
+      {static_cast<std::int64_t>(pages.size()), config().num_layers, weights_->PageBytes() / 2},
+      last().cache.scalar_type());
+  for (const std::unique_ptr<Stretch>& s : stretches_) {
+    const DeviceWork::Scope scope(s->work);
+    const at::Tensor layers = saved.narrow(1, s->layers.begin, s->cache.size(0));
+    for (std::size_t i = 0; i < pages.size(); ++i) {
+      layers.select(0, static_cast<std::int64_t>(i))
+          .copy_(s->cache.select(1, pages[i]), /*non_blocking=*/true);
+    }
   }
   return saved;
 }
 
 void PagedStep::RestorePages(const at::Tensor& saved, const std::vector<std::int32_t>& pages) {
-  const DeviceWork::Scope scope(work_);
-  for (std::size_t i = 0; i < pages.size(); ++i) {
-    cache_.select(1, pages[i])
-        .copy_(saved.select(0, static_cast<std::int64_t>(i)), /*non_blocking=*/true);
+  for (const std::unique_ptr<Stretch>& s : stretches_) {
+    const DeviceWork::Scope scope(s->work);
+    const at::Tensor layers = saved.narrow(1, s->layers.begin, s->cache.size(0));
+    for (std::size_t i = 0; i < pages.size(); ++i) {
+      s->cache.select(1, pages[i])
+          .copy_(layers.select(0, static_cast<std::int64_t>(i)), /*non_blocking=*/true);
+    }
   }
 }
 
@@ -208,19 +252,19 @@ void PagedStep::Draw(std::int64_t rows,
                      const std::int32_t* logits_rows,
                      const std::int32_t* keys,
                      std::int32_t* tokens) {
-  CheckKernel(weights_->kernels->sample_tokens(
-                  {.element = weights_->element,
-                   .rows = rows,
-                   .vocab = config().vocab_size,
-                   .logits = logits.data_ptr(),
-                   .logit_rows = logits_rows,
-                   .keys = reinterpret_cast<const kernels::DrawKey*>(keys),
-                   .seed = draw_.seed,
-                   .temperature = draw_.temperature,
-                   .top_p = draw_.top_p,
-                   .tokens = tokens},
-                  work_.stream()),
-              "sample_tokens");
+  CheckKernel(
+      weights_->kernels->sample_tokens({.element = weights_->element,
+                                        .rows = rows,
+                                        .vocab = config().vocab_size,
+                                        .logits = logits.data_ptr(),
+                                        .logit_rows = logits_rows,
+                                        .keys = reinterpret_cast<const kernels::DrawKey*>(keys),
+                                        .seed = draw_.seed,
+                                        .temperature = draw_.temperature,
+                                        .top_p = draw_.top_p,
+                                        .tokens = tokens},
+                                       last().work.stream()),
+      "sample_tokens");
 }
 
 void PagedStep::DrawFirst(const StepRows& rows) {
@@ -228,55 +272,55 @@ void PagedStep::DrawFirst(const StepRows& rows) {
   if (count == 0) {
     return;
   }
-  at::Tensor host = work_.HostInts(5 * count);
+  at::Tensor host = last().work.HostInts(5 * count);
   auto* out = host.data_ptr<std::int32_t>();
   std::memcpy(out, rows.first_keys.data(), rows.first_keys.size() * sizeof(kernels::DrawKey));
   std::copy(rows.first_logits_rows.begin(), rows.first_logits_rows.end(), out + 4 * count);
-  first_plan_.narrow(0, 0, 5 * count).copy_(host, /*non_blocking=*/true);
+  last().first_plan.narrow(0, 0, 5 * count).copy_(host, /*non_blocking=*/true);
   Draw(count,
-       prompt_logits_,
-       Ints(first_plan_) + 4 * count,
-       Ints(first_plan_),
-       tokens_.data_ptr<std::int32_t>() + sizes_.rows);
+       last().prompt_logits,
+       Ints(last().first_plan) + 4 * count,
+       Ints(last().first_plan),
+       last().tokens.data_ptr<std::int32_t>() + sizes_.rows);
 }
 
 void PagedStep::MakeTokens(const StepRows& rows) {
-  const DeviceWork::Scope scope(work_);
+  const DeviceWork::Scope scope(last().work);
   DrawFirst(rows);
   const auto firsts = static_cast<std::int64_t>(rows.first_keys.size());
   const auto count = static_cast<std::int64_t>(rows.given.size());
   if (count > 0) {
-    at::Tensor host = work_.HostInts(count);
+    at::Tensor host = last().work.HostInts(count);
     std::copy(rows.given.begin(), rows.given.end(), host.data_ptr<std::int32_t>());
-    tokens_.narrow(0, sizes_.rows + firsts, count).copy_(host, /*non_blocking=*/true);
+    last().tokens.narrow(0, sizes_.rows + firsts, count).copy_(host, /*non_blocking=*/true);
   }
 }
 
 PagedStep::Download PagedStep::DrawAndDownload(const StepRows& rows) {
-  const DeviceWork::Scope scope(work_);
+  const DeviceWork::Scope scope(last().work);
   const auto count = static_cast<std::int64_t>(rows.sources.size());
   const auto firsts = static_cast<std::int64_t>(rows.first_keys.size());
   Draw(count,
-       logits_,
+       last().logits,
        nullptr,
-       PlanAt(Plan(Padded(sizes_.rows)).keys),
-       tokens_.data_ptr<std::int32_t>());
-  Download download = {work_.HostInts(count + firsts), nullptr};
-  download.host.narrow(0, 0, count).copy_(tokens_.narrow(0, 0, count), /*non_blocking=*/true);
+       last().PlanAt(Plan(Padded(sizes_.rows)).keys),
+       last().tokens.data_ptr<std::int32_t>());
+  Download download = {last().work.HostInts(count + firsts), nullptr};
+  download.host.narrow(0, 0, count).copy_(last().tokens.narrow(0, 0, count), /*non_blocking=*/true);
   if (firsts > 0) {
     download.host.narrow(0, count, firsts)
-        .copy_(tokens_.narrow(0, sizes_.rows, firsts), /*non_blocking=*/true);
+        .copy_(last().tokens.narrow(0, sizes_.rows, firsts), /*non_blocking=*/true);
   }
-  download.mark = work_.MakeMark();
+  download.mark = last().work.MakeMark();
   return download;
 }
 
 at::Tensor PagedStep::Logits(std::int64_t count) {
   at::Tensor logits;
   {
-    const DeviceWork::Scope scope(work_);
-    logits = logits_.narrow(0, 0, count).to(at::kFloat);
-    work_.MakeMark()->Await();  // The caller's stream is another one.
+    const DeviceWork::Scope scope(last().work);
+    logits = last().logits.narrow(0, 0, count).to(at::kFloat);
+    last().work.MakeMark()->Await();  // The caller's stream is another one.
   }
   return logits;
 }
@@ -284,9 +328,9 @@ at::Tensor PagedStep::Logits(std::int64_t count) {
 at::Tensor PagedStep::PromptLogits(std::int64_t logits_row) {
   at::Tensor logits;
   {
-    const DeviceWork::Scope scope(work_);
-    logits = prompt_logits_.narrow(0, logits_row, 1).to(at::kFloat);
-    work_.MakeMark()->Await();
+    const DeviceWork::Scope scope(last().work);
+    logits = last().prompt_logits.narrow(0, logits_row, 1).to(at::kFloat);
+    last().work.MakeMark()->Await();
   }
   return logits;
 }

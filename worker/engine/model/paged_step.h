@@ -1,10 +1,11 @@
-// The computation of a paged decoder: buffers, cache and layers on one device, without any notion
-// of which sequence is which. Thread rule: one thread; everything is queued on the step's own
-// stream, in the order of the calls.
+// The computation of a paged decoder: buffers, cache and layers, without any notion of which
+// sequence is which. The layers may be divided into stretches on several devices: a step then
+// passes through them one after the other, and several decoders of one model keep all of them at
+// work. Thread rule: one thread; everything is queued on the stretches' own streams, in the order
+// of the calls.
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <vector>
 
@@ -24,16 +25,27 @@ struct PagedWeights {
   struct Block {
     at::Tensor qkv, gate_up;  // Views of the block's own storage.
   };
+  /// Layers begin to end - 1, on one device.
+  struct Stretch {
+    std::int64_t begin, end;
+    at::Device device;
+    RopeTable rope;
+  };
 
-  PagedWeights(std::shared_ptr<const LlamaModel> llama, const GenerationKernels* kernels);
+  /// `first_layers`: where stretches begin, ascending from 0; the blocks of each are on one device,
+  /// the embedding on that of the first, the last norm and the head on that of the last.
+  PagedWeights(std::shared_ptr<const LlamaModel> llama,
+               const GenerationKernels* kernels,
+               const std::vector<std::int64_t>& first_layers);
   const ModelConfig& config() const { return llama->config; }
-  /// Of all layers.
+  /// Of one layer.
   std::int64_t PageBytes() const;
 
   const std::shared_ptr<const LlamaModel> llama;
   const GenerationKernels* const kernels;
   const kernels::Element element;
   std::vector<Block> fused;
+  std::vector<Stretch> stretches;
 };
 
 struct PagedSizes {
@@ -43,6 +55,7 @@ struct PagedSizes {
   std::int64_t pages;      // Wanted; fewer where memory ends,
   std::int64_t pages_min;  // but not fewer than this.
   bool batch_invariant;    // DecoderOptions
+  std::int64_t memory_divisor = 1;  // DecoderOptions
 };
 
 /// One step, row by row.
@@ -73,7 +86,7 @@ class PagedStep {
             const DrawOptions& draw);
   ~PagedStep();
 
-  std::int64_t pages() const { return cache_.size(1); }
+  std::int64_t pages() const;
   std::int64_t prompt_tokens() const { return prompt_tokens_; }
   std::int64_t group() const { return config().num_heads / config().num_kv_heads; }
 
@@ -101,11 +114,15 @@ class PagedStep {
   at::Tensor PromptLogits(std::int64_t logits_row);
 
  private:
-  struct Plan;  // Where a step's numbers lie in `plan_`.
+  struct Plan;     // Where a step's numbers lie in a stretch's `plan`.
+  struct Stretch;  // A stretch of layers with its buffers, its cache and its stream.
   const ModelConfig& config() const { return weights_->config(); }
-  void TakeBuffers();
+  Stretch& first() const { return *stretches_.front(); }
+  Stretch& last() const { return *stretches_.back(); }
+  void TakeBuffers(Stretch& stretch) const;
   void TakeCache();
-  EngineError TooSmall(std::int64_t free) const;
+  std::int64_t PagesThatFit() const;
+  EngineError TooSmall() const;
   std::int64_t Padded(std::int64_t rows) const;
   void DrawFirst(const StepRows& rows);
   void UploadRows(const StepRows& rows, std::int64_t padded);
@@ -114,37 +131,37 @@ class PagedStep {
             const std::int32_t* logits_rows,
             const std::int32_t* keys,
             std::int32_t* tokens);
-  // All layers for `rows` rows of the buffers -> normed_ holds the last norm's output. `attend`
-  // (layer) reads qkv_ and fills mixed_. Products take `product_rows` rows at once.
+  // A stretch's layers for `rows` rows of its buffers; the last stretch's `normed` then holds the
+  // last norm's output. `attend` (layer) reads `qkv` and fills `mixed`. Products take
+  // `product_rows` rows at once.
   template <typename Attend>
-  void RunLayers(std::int64_t rows,
+  void RunLayers(Stretch& stretch,
+                 std::int64_t rows,
                  std::int64_t product_rows,
                  const std::int32_t* tokens,
                  const std::int32_t* sources,
                  const std::int32_t* positions,
                  const std::int32_t* locations,
                  const Attend& attend);
-  void AttendCache(std::int64_t layer, std::int64_t rows);
-  void AttendPrompts(const std::vector<std::int64_t>& begins, const at::Tensor& on_device);
-  void RunRows(std::int64_t padded);
-  std::int32_t* PlanAt(std::int64_t word) const;
+  // What the layers before have made of `rows` rows, from the stretch before.
+  void Pass(std::size_t to, std::int64_t rows);
+  // Drawn tokens lie where logits are; the embedding may lie elsewhere.
+  void ReturnTokens();
+  void AttendCache(const Stretch& stretch, std::int64_t layer, std::int64_t rows) const;
+  at::Tensor PromptPlan(const std::vector<PromptRows>& prompts,
+                        const std::vector<std::int64_t>& begins) const;
+  void AttendPrompts(const Stretch& stretch,
+                     const std::vector<std::int64_t>& begins,
+                     const at::Tensor& on_device) const;
+  void RunRows(Stretch& stretch, std::int64_t padded);
+  void RunOrRepeat(Stretch& stretch, std::int64_t padded);
 
   const std::shared_ptr<const PagedWeights> weights_;
   const PagedSizes sizes_;
   const DrawOptions draw_;
   const std::int64_t prompt_tokens_;
   const std::int64_t parts_max_;
-  DeviceWork work_;
-  at::Tensor residual_, normed_, qkv_, mixed_, delta_, gate_up_, inner_;  // [tokens, *]
-  at::Tensor logits_;                // [rows, V]
-  at::Tensor prompt_logits_;         // [prompts, V]
-  at::Tensor parts_, part_scales_;   // f32
-  at::Tensor tokens_;                // i32 [2 rows]: drawn by the last step; first tokens
-  at::Tensor plan_, first_plan_;     // i32
-  at::Tensor next_work_;             // i32 [layers]
-  at::Tensor cache_;                 // [layers, pages, Hkv * 2 * kPageTokens * D]
-  std::map<std::int64_t, std::unique_ptr<DeviceWork::Recording>> recordings_;  // By padded rows.
-  std::map<std::int64_t, bool> ran_;
+  std::vector<std::unique_ptr<Stretch>> stretches_;
 };
 
 }  // namespace bitsweep::engine

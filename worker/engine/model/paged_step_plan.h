@@ -1,11 +1,15 @@
-// Where a step's numbers lie in the one buffer that is uploaded before it (paged_step.h), and the
-// sizes that products have. Private to the two files of PagedStep. Thread rule: constants.
+// What a stretch of layers works in (paged_step.h), where a step's numbers lie in the one buffer
+// that is uploaded before it, and the sizes that products have. Private to the two files of
+// PagedStep. Thread rule: the step's.
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <memory>
 
 #include <ATen/core/Tensor.h>
 
+#include "worker/engine/model/device_work.h"
 #include "worker/engine/model/paged_step.h"
 #include "worker/kernels/cached_attention.h"
 
@@ -34,6 +38,29 @@ struct PagedStep::Plan {
   static constexpr std::int64_t kItemWords = sizeof(kernels::AttentionItem) / 4;
   static constexpr std::int64_t kItemRowWords = sizeof(kernels::AttentionItemRow) / 4;
   std::int64_t item_count, sources, positions, locations, first_part, part_count, keys, items;
+};
+
+struct PagedStep::Stretch {
+  explicit Stretch(const PagedWeights::Stretch& stretch) : layers(stretch), work(stretch.device) {}
+  std::int32_t* PlanAt(std::int64_t word) const { return plan.data_ptr<std::int32_t>() + word; }
+  // Keys and values of a layer of the model.
+  void* Cache(std::int64_t layer) const { return cache.select(0, layer - layers.begin).data_ptr(); }
+
+  const PagedWeights::Stretch& layers;
+  DeviceWork work;
+  at::Tensor residual, normed, qkv, mixed, delta, gate_up, inner;  // [tokens, *]
+  at::Tensor parts, part_scales;                                   // f32
+  at::Tensor plan;                                                 // i32
+  at::Tensor next_work;                                            // i32 [layers]
+  at::Tensor cache;  // [its layers, pages, Hkv * 2 * kPageTokens * D]
+  // Of the first and the last stretch: i32 [2 rows]: drawn by the last step; first tokens.
+  at::Tensor tokens;
+  // Of the last stretch.
+  at::Tensor logits;                                                          // [rows, V]
+  at::Tensor prompt_logits;                                                   // [prompts, V]
+  at::Tensor first_plan;                                                      // i32
+  std::map<std::int64_t, std::unique_ptr<DeviceWork::Recording>> recordings;  // By padded rows.
+  std::map<std::int64_t, bool> ran;
 };
 
 }  // namespace bitsweep::engine

@@ -10,7 +10,6 @@
 
 #include "worker/engine/error.h"
 #include "worker/engine/model/decoder.h"
-#include "worker/engine/model/device_work.h"
 #include "worker/engine/model/llama.h"
 
 namespace bitsweep::engine {
@@ -26,25 +25,6 @@ struct TorchModel {
 
   at::TensorOptions options() const { return llama->embed_tokens.options(); }
 };
-
-// Before anything is loaded: what a failed allocation would say later and less clearly.
-void RequireRoomForWeights(const ModelConfig& config, at::ScalarType dtype, at::Device device) {
-  std::int64_t elements = (config.tie_word_embeddings ? 1 : 2) * config.vocab_size *
-                          config.hidden_size;
-  for (const std::string& name : ModelConfig::LinearNames()) {
-    const auto [rows, columns] = config.LinearShape(name);
-    elements += config.num_layers * rows * columns;
-  }
-  const auto bytes = elements * static_cast<std::int64_t>(c10::elementSize(dtype));
-  const std::int64_t free = DeviceWork::FreeBytes(device);
-  if (bytes > free) {
-    throw EngineError(FailureClass::kOomGpu,
-                      "the weights take " + std::to_string(bytes >> 20) + " MiB as " +
-                          at::toString(dtype) + ", and the device has " +
-                          std::to_string(free >> 20) +
-                          " MiB left: use a GPU with more memory, or end what else runs on it");
-  }
-}
 
 class TorchDecoder final : public Decoder {
  public:
@@ -282,22 +262,6 @@ std::shared_ptr<const DecoderModel> MakeTorchDecoderModel(std::shared_ptr<const 
                             FusedRows({block.gate_proj, block.up_proj})});
   }
   return std::make_shared<TorchDecoderModel>(std::move(model));
-}
-
-std::shared_ptr<const DecoderModel> MakeDecoderModel(const Checkpoint& checkpoint,
-                                                     at::ScalarType dtype,
-                                                     at::Device device) {
-  CheckNumerics(dtype, device);
-  if (device.is_cpu() && dtype == at::kFloat) {
-    return MakeCpuDecoderModel(checkpoint);
-  }
-  if (device.is_cpu()) {
-    return MakeTorchDecoderModel(checkpoint, dtype, device);
-  }
-  RequireRoomForWeights(checkpoint.config(), dtype, device);
-  std::shared_ptr<const LlamaModel> llama = LlamaModel::Load(checkpoint, dtype, device);
-  std::shared_ptr<const DecoderModel> paged = MakePagedDecoderModel(llama, device);
-  return paged != nullptr ? paged : MakeTorchDecoderModel(std::move(llama));
 }
 
 }  // namespace bitsweep::engine
