@@ -17,6 +17,7 @@ namespace bitsweep::engine {
 struct Numerics {
   std::string device = "cpu";  // cpu | cuda
   std::string dtype = "f32";   // f32 | f16 | bf16
+  int devices = 0;             // How many of the visible ones; 0: all (device_list.h).
 };
 
 /// A parsed spec: the common members, checked, and the kind's own, which the kind reads with a

@@ -18,8 +18,8 @@ class App;
 
 namespace bitsweep::engine {
 
-/// The options that every verb has (--device, --dtype, --threads, --events), parsed; main has
-/// applied the threads.
+/// The options that every verb has (--device, --devices, --dtype, --threads, --events),
+/// parsed; main has applied the threads.
 struct VerbContext {
   Numerics numerics;
   int threads = 1;

@@ -71,6 +71,10 @@ void AddCommonOptions(CLI::App& app, CommonOptions* options) {
   app.add_option("--dtype", options->numerics.dtype, "f32, f16 or bf16")
       ->check(CLI::IsMember({"f32", "f16", "bf16"}))
       ->capture_default_str();
+  app.add_option("--devices",
+                 options->numerics.devices,
+                 "How many of the visible GPUs, for verbs that use several (default: all)")
+      ->check(CLI::Range(1, 64));
   app.add_option("--threads", options->threads, "CPU threads (default: all cores)")
       ->check(CLI::Range(1, 4096));
   app.add_option("--events", options->events_fd, "Write events as JSON lines to this descriptor")

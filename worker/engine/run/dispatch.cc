@@ -127,6 +127,9 @@ nlohmann::json BuildSpec(const StageRequest& request,
   spec["kind"] = request.kind;
   spec["semantics"] = SemanticsOf(request.kind);
   spec["numerics"] = {{"device", options.numerics.device}, {"dtype", options.numerics.dtype}};
+  if (options.numerics.devices > 0) {
+    spec["numerics"]["devices"] = options.numerics.devices;
+  }
   spec["threads"] = options.threads;
   spec["seed"] = request.seed;
   spec["output"] = {{"dir", output_dir}};

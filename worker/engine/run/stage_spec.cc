@@ -15,6 +15,7 @@ namespace {
 
 constexpr std::int64_t kAttemptMax = 1'000'000;
 constexpr std::int64_t kThreadsMax = 4096;
+constexpr std::int64_t kDevicesMax = 64;
 
 constexpr std::array<std::string_view, 9> kCommonMembers = {
     "protocol", "kind", "stage", "attempt", "semantics", "numerics", "threads", "seed", "output"};
@@ -67,6 +68,7 @@ StageSpec ParseStageSpec(const nlohmann::json& document, const std::string& wher
   StrictObject numerics = root.Object("numerics");
   spec.numerics.device = numerics.Choice("device", {"cpu", "cuda"});
   spec.numerics.dtype = numerics.Choice("dtype", {"f32", "f16", "bf16"});
+  spec.numerics.devices = static_cast<int>(numerics.IntOr("devices", 1, kDevicesMax, 0));
   numerics.Finish();
   spec.threads = static_cast<int>(root.Int("threads", 1, kThreadsMax));
   spec.seed = root.UnsignedOr("seed", 0);
