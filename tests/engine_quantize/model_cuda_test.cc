@@ -1,10 +1,10 @@
 // A model's quantization on GPUs, on one and on two. Labelled gpu; where they are missing it skips
 // aloud.
-#include <cstdio>
 #include <filesystem>
 #include <map>
 #include <string>
 #include <unistd.h>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -44,7 +44,11 @@ class ModelCudaTest : public ::testing::Test {
     calibration_.sequence_length = 512;
     calibration_.digest = CalibrationDigest(calibration_);
   }
-  void TearDown() override { fs::remove_all(root_); }
+  void TearDown() override {
+    if (!root_.empty()) {
+      fs::remove_all(root_);
+    }
+  }
 
   nlohmann::json Quantize(const std::string& name, std::size_t devices) {
     options_.devices.assign(devices_.begin(),

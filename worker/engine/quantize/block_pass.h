@@ -3,7 +3,7 @@
 // over `threads` threads; the result depends neither on them nor on the number of devices.
 #pragma once
 
-#include <cstdint>
+#include <cstddef>
 
 #include <ATen/core/Tensor.h>
 

@@ -2,6 +2,7 @@
 // work side by side.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
