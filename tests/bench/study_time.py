@@ -26,10 +26,10 @@ MEASURED = {
     # bench quantize: seconds of 4096x4096, 11008x4096, 4096x11008 (out x in).
     "linear": {"1x15": (0.510, 1.449, 2.583), "2x12": (0.387, 0.972, 2.066), "2x15": (0.827, 2.406, 3.361),
                "4x15": (1.452, 3.974, 5.309)},
-    # A block of 7B, 1,024 sequences of 4,096 tokens: H, and two forward passes (two thirds of 27.1 s for two H and three passes).
-    "block_passes": 18.1,
+    # A block of 7B, 1,024 sequences of 4,096 tokens: H, and two forward passes (two thirds of 25.2 s for two H and three passes).
+    "block_passes": 16.8,
     # The rest of that run, two blocks: start, tokens, embedding, writing.
-    "quantize_rest": 11.6,
+    "quantize_rest": 4.6,
     # bench generate, 7B in f16, 161 x 20, at most 800 new tokens, 156 in the mean.
     "tokens_a_second": 14818,
 }

@@ -51,17 +51,18 @@ TEST(GpuTelemetryTest, TheVisibleGpusAreToldAndSummedUp) {
     ASSERT_EQ(event["event"], "metric");
     metrics[event["name"].get<std::string>()] = event["value"].get<double>();
   }
-  EXPECT_EQ(metrics.size(), 6U);
+  EXPECT_EQ(metrics.size(), 8U);
   EXPECT_EQ(metrics.at("gpu0/utilisation"), 40.0);
   EXPECT_EQ(metrics.at("gpu1/utilisation"), 80.0);
   EXPECT_EQ(metrics.at("gpu0/energy"), 2500.0);
+  EXPECT_EQ(metrics.at("gpu1/memory_used_peak"), metrics.at("gpu1/memory_used"));
   EXPECT_EQ(both.summary["gpu_utilisation_percent"], 60.0);
   EXPECT_EQ(both.summary["gpu_energy_joules"], 5000.0);
   EXPECT_EQ(both.summary["gpu_memory_used_peak_bytes"].get<double>(),
             metrics.at("gpu1/memory_used"));
   for (const char* visible : {"1", "GPU-b", "1,7"}) {
     const Observed one = Observe(visible, BITSWEEP_FAKE_NVML);
-    EXPECT_EQ(one.events.size(), 3U) << visible;
+    EXPECT_EQ(one.events.size(), 4U) << visible;
     EXPECT_EQ(one.summary["gpu_utilisation_percent"], 80.0) << visible;
   }
 }

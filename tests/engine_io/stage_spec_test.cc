@@ -57,6 +57,7 @@ TEST(StageSpecTest, WrongSpecsAreRefusedWithTheirPointer) {
   EXPECT_THAT(refused("/kind", "grade"), HasSubstr("bitsweep-grade"));
   EXPECT_THAT(refused("/numerics/device", "tpu"), HasSubstr("/numerics/device"));
   EXPECT_THAT(refused("/numerics/dtyp", "f32"), HasSubstr("/numerics/dtyp: unknown"));
+  EXPECT_THAT(refused("/numerics/devices", 0), HasSubstr("/numerics/devices"));
   EXPECT_THAT(refused("/threads", 0), HasSubstr("/threads"));
   EXPECT_THAT(refused("/seed", -1), HasSubstr("/seed"));
   EXPECT_THAT(refused("/output/dir", "relative"), HasSubstr("/output/dir"));
@@ -73,10 +74,12 @@ TEST(StageSpecTest, AHandVerbsSpecIsTheOneThatRunTakes) {
   request.members = {{"model", {{"dir", "/m"}}}};
   CommonOptions options;
   options.numerics.dtype = "bf16";
+  options.numerics.devices = 2;
   const StageSpec spec = ParseStageSpec(BuildSpec(request, folder.path(), options), "command line");
   EXPECT_EQ(spec.members, request.members);
   EXPECT_EQ(spec.seed, 5U);
   EXPECT_EQ(spec.numerics.dtype, "bf16");
+  EXPECT_EQ(spec.numerics.devices, 2);
 }
 
 TEST(StrictObjectTest, UnknownMembersAndWrongTypesAreNamed) {

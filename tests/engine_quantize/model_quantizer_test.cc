@@ -124,6 +124,40 @@ TEST_F(ModelQuantizerTest, ThreadsDoNotChangeTheFiles) {
   EXPECT_EQ(Weights(one), Weights(two));
 }
 
+// More chunks than devices: a chunk is 45 sequences of 90 tokens.
+TEST_F(ModelQuantizerTest, DevicesDoNotChangeTheFilesAndAResumedRunMayHaveOthers) {
+  calibration_ = {};
+  calibration_.sequence_length = 90;
+  for (std::uint64_t i = 0; i < 240; ++i) {
+    (i < 190 ? calibration_.train : calibration_.validation).push_back(RandomIds(90, 53, i));
+  }
+  calibration_.digest = CalibrationDigest(calibration_);
+  options_.linear.epochs_max = 3;
+  const std::string one = Folder("one");
+  EXPECT_EQ(Quantize(one).at("devices"), 1);
+  const auto want = Weights(one);
+  for (const std::size_t devices : {2U, 3U}) {
+    options_.devices.assign(devices, at::kCPU);
+    const std::string several = Folder("devices-" + std::to_string(devices));
+    EXPECT_EQ(Quantize(several).at("devices"), devices);
+    EXPECT_EQ(Weights(several), want) << devices;
+  }
+  fs::remove(one + "/model-block-00001.safetensors");
+  EXPECT_EQ(Quantize(one).at("resumed_blocks"), 1);
+  EXPECT_EQ(Weights(one), want);
+}
+
+TEST_F(ModelQuantizerTest, BlocksAreTunedOnTheFirstOfSeveralDevices) {
+  options_.block_tuning = BlockTuneOptions{.learning_rate = 1e-3, .epochs = 2, .batch = 4};
+  const std::string one = Folder("one");
+  Quantize(one);
+  const auto want = Weights(one);
+  options_.devices.assign(2, at::kCPU);
+  const std::string two = Folder("two");
+  Quantize(two);
+  EXPECT_EQ(Weights(two), want);
+}
+
 TEST_F(ModelQuantizerTest, AnotherIdentityIsNotResumed) {
   const std::string folder = Folder("folder");
   Quantize(folder);

@@ -23,6 +23,7 @@ BlockTaps Taps(std::int64_t tokens, std::int64_t seed) {
 
 TEST(BlockStatisticsTest, IsCloseToDoublePrecisionThroughout) {
   BlockStatistics statistics;
+  ShardSums shard;  // Of two chunks.
   at::Tensor exact = at::zeros({24, 24}, at::kDouble);
   for (int chunk = 0; chunk < 6; ++chunk) {
     ChunkProducts products;
@@ -32,7 +33,11 @@ TEST(BlockStatisticsTest, IsCloseToDoublePrecisionThroughout) {
       const at::Tensor x = taps.attention_input.reshape({-1, 24}).to(at::kDouble);
       exact += at::mm(x.t(), x);
     }
-    statistics.Add(products);
+    shard.Add(products);
+    if (chunk % 2 == 1) {
+      statistics.Add(shard);
+      shard = ShardSums();
+    }
   }
   exact /= 6.0 * 4096.0;
   const at::Tensor h = statistics.Xtx("self_attn.k_proj");
@@ -49,7 +54,9 @@ TEST(BlockStatisticsTest, LinearsShareWhatTheyRead) {
   BlockStatistics statistics;
   ChunkProducts products;
   products.Add(Taps(16, 1));
-  statistics.Add(products);
+  ShardSums shard;
+  shard.Add(products);
+  statistics.Add(shard);
   EXPECT_TRUE(statistics.Xtx("self_attn.q_proj").is_same(statistics.Xtx("self_attn.v_proj")));
   EXPECT_TRUE(statistics.Xtx("mlp.gate_proj").is_same(statistics.Xtx("mlp.up_proj")));
   EXPECT_EQ(statistics.Xtx("mlp.down_proj").size(0), 40);

@@ -5,7 +5,6 @@
 #include "worker/engine/error.h"
 
 namespace bitsweep::engine {
-namespace {
 
 std::size_t TapOf(const std::string& linear) {
   if (linear == "self_attn.q_proj" || linear == "self_attn.k_proj" ||
@@ -24,31 +23,27 @@ std::size_t TapOf(const std::string& linear) {
   throw EngineError(FailureClass::kBug, "no inputs are tapped for a linear named " + linear);
 }
 
-// tf32 keeps 10 fraction bits: all that f16 and bf16 have, so that their products lose nothing and
-// run at several times the f32 rate. The setting is the process's; GPU work has one caller.
-class ExactTf32 {
- public:
-  explicit ExactTf32(const at::Tensor& input)
-      : applies_(input.is_cuda() && input.scalar_type() != at::kFloat),
-        before_(at::globalContext().allowTF32CuBLAS()) {
-    if (applies_) {
-      at::globalContext().setAllowTF32CuBLAS(true);
-    }
+std::array<std::int64_t, kTapCount> TapWidths(const ModelConfig& config) {
+  std::array<std::int64_t, kTapCount> widths{};
+  for (const std::string& name : ModelConfig::LinearNames()) {
+    widths[TapOf(name)] = config.LinearShape(name).second;
   }
-  ~ExactTf32() {
-    if (applies_) {
-      at::globalContext().setAllowTF32CuBLAS(before_);
-    }
+  return widths;
+}
+
+ExactTf32::ExactTf32(at::ScalarType dtype, at::Device device)
+    : applies_(device.is_cuda() && dtype != at::kFloat),
+      before_(at::globalContext().allowTF32CuBLAS()) {
+  if (applies_) {
+    at::globalContext().setAllowTF32CuBLAS(true);
   }
-  ExactTf32(const ExactTf32&) = delete;
-  ExactTf32& operator=(const ExactTf32&) = delete;
+}
 
- private:
-  const bool applies_;
-  const bool before_;
-};
-
-}  // namespace
+ExactTf32::~ExactTf32() {
+  if (applies_) {
+    at::globalContext().setAllowTF32CuBLAS(before_);
+  }
+}
 
 void ChunkProducts::Add(const BlockTaps& taps) {
   const std::array<const at::Tensor*, kTapCount> inputs = {
@@ -62,7 +57,6 @@ void ChunkProducts::Add(const BlockTaps& taps) {
   tokens_ += tokens;
   for (std::size_t tap = 0; tap < kTapCount; ++tap) {
     const at::Tensor x = inputs[tap]->reshape({tokens, -1}).to(at::kFloat);
-    const ExactTf32 exact(*inputs[tap]);
     at::Tensor& product = products_[tap];
     if (product.defined()) {
       product.addmm_(x.t(), x);
@@ -72,16 +66,29 @@ void ChunkProducts::Add(const BlockTaps& taps) {
   }
 }
 
-void BlockStatistics::Add(const ChunkProducts& chunk) {
+void ShardSums::Add(const ChunkProducts& chunk) {
   for (std::size_t tap = 0; tap < kTapCount; ++tap) {
     const at::Tensor& product = chunk.product(tap);
-    if (!sums_[tap].defined()) {
-      sums_[tap] = at::zeros(product.sizes(), product.options().dtype(at::kDouble));
+    if (sums_[tap].defined()) {
+      sums_[tap].add_(product);
+    } else {
+      sums_[tap] = product.to(at::kDouble);
     }
-    sums_[tap].add_(product);
-    means_[tap] = at::Tensor();
   }
   tokens_ += chunk.tokens();
+}
+
+void BlockStatistics::Add(ShardSums shard) {
+  for (std::size_t tap = 0; tap < kTapCount; ++tap) {
+    const at::Tensor sum = shard.sum(tap).to(homes_[tap]);
+    if (sums_[tap].defined()) {
+      sums_[tap].add_(sum);
+    } else {
+      sums_[tap] = sum;
+    }
+    means_[tap] = at::Tensor();
+  }
+  tokens_ += shard.tokens();
 }
 
 at::Tensor BlockStatistics::Xtx(const std::string& linear) {

@@ -4,28 +4,27 @@
 #include <chrono>
 #include <mutex>
 #include <sys/resource.h>
+#include <utility>
 #include <vector>
 
 #include <ATen/ATen.h>
 
 #include "worker/engine/checkpoint/writer.h"
+#include "worker/engine/device_list.h"
 #include "worker/engine/error.h"
 #include "worker/engine/model/device_work.h"
 #include "worker/engine/quantize/block_pass.h"
 #include "worker/engine/quantize/block_refinement.h"
+#include "worker/engine/quantize/block_replicas.h"
+#include "worker/engine/quantize/block_search.h"
 #include "worker/engine/quantize/block_statistics.h"
 #include "worker/engine/quantize/device_room.h"
-#include "worker/engine/quantize/linear_methods.h"
 #include "worker/engine/quantize/method_options.h"
 #include "worker/engine/quantize/report.h"
-#include "worker/engine/tasks.h"
+#include "worker/engine/quantize/sharded_sequences.h"
 
 namespace bitsweep::engine {
 namespace {
-
-// Up to this many threads a block's linears run side by side, one thread each, which never waits at
-// a barrier; beyond, one linear after the other on all threads.
-constexpr int kSideBySideThreadsMax = 4;
 
 using Clock = std::chrono::steady_clock;
 using Linears = std::map<std::string, QuantizedLinear>;
@@ -58,34 +57,6 @@ at::Tensor Ids(const std::vector<std::vector<std::int64_t>>& sequences,
   return ids;
 }
 
-QuantizedLinear ToTensors(const LinearResult& result) {
-  const kernels::CodeShape& n = result.shape;
-  QuantizedLinear linear;
-  linear.codes = at::empty({n.O, n.I, n.M}, at::kInt);
-  linear.codebooks = at::empty({n.M, n.K, 1, n.g}, at::kFloat);
-  linear.scales = at::empty({n.O, 1, 1, 1}, at::kFloat);
-  std::copy(result.codes.begin(), result.codes.end(), linear.codes.data_ptr<std::int32_t>());
-  std::copy(result.codebooks.begin(), result.codebooks.end(), linear.codebooks.data_ptr<float>());
-  std::copy(result.scales.begin(), result.scales.end(), linear.scales.data_ptr<float>());
-  return linear;
-}
-
-// Replaces linears that are multiplied together by views of one storage, so that the forward pass
-// joins them without a copy.
-void MakeNeighbours(const std::vector<at::Tensor*>& parts) {
-  std::vector<at::Tensor> values;
-  for (const at::Tensor* part : parts) {
-    values.push_back(*part);
-  }
-  const at::Tensor joined = at::cat(values);
-  std::int64_t row = 0;
-  for (at::Tensor* part : parts) {
-    const std::int64_t rows = part->size(0);
-    *part = joined.narrow(0, row, rows);
-    row += rows;
-  }
-}
-
 class ModelQuantizer {
  public:
   ModelQuantizer(std::shared_ptr<const Checkpoint> source,
@@ -103,23 +74,26 @@ class ModelQuantizer {
                 {.codebooks = options.linear.codebooks,
                  .codebook_bits = options.linear.codebook_bits,
                  .group_size = options.linear.group_size}),
-        method_(ChooseLinearMethod(options.device, options.linear)),
-        journal_(output_dir, Identity()) {}
+        search_(config_, options.linear, options.devices, options.seed, options.threads),
+        journal_(output_dir, Identity()),
+        block_(config_, calibration.sequence_length, options.devices, options.dtype) {}
 
   nlohmann::json Run() {
     const auto start = Clock::now();
-    events_.Log("info", std::string("linears are quantized by: ") + method_.name);
+    events_.Log("info",
+                std::string("linears are quantized by: ") + search_.method().name + ", on " +
+                    DeviceNames(options_.devices));
     Embed();
     const std::int64_t resumed = CountResumable();
     journal_.Truncate(resumed);
     linears_done_ = resumed * LinearsPerBlock();
     ReportProgress();
     for (std::int64_t layer = 0; layer < config_.num_layers; ++layer) {
-      BlockWeights weights = LoadBlock(*source_, layer, options_.dtype, options_.device);
       if (layer >= resumed) {
-        QuantizeBlock(layer, weights);
+        block_.Load(*source_, layer);
+        QuantizeBlock(layer);
       }
-      Advance(layer, weights);
+      Advance(layer);
     }
     writer_.Finish();
     const nlohmann::json totals = Totals(resumed, Since(start));
@@ -151,24 +125,64 @@ class ModelQuantizer {
 
   // X of the first block: the embeddings.
   void Embed() {
-    const auto sequences = calibration_.train.size() + calibration_.validation.size();
-    RequireRoomForQuantization(
-        QuantizeBytesAtLeast(config_,
-                             static_cast<std::int64_t>(sequences) * calibration_.sequence_length,
-                             static_cast<std::int64_t>(c10::elementSize(options_.dtype)),
-                             WantsTargets()),
-        DeviceWork::FreeBytes(options_.device));
-    // Looked up where they are used: the set is larger than the model.
-    const at::Tensor table =
-        source_->Get("model.embed_tokens.weight").to(options_.device, options_.dtype);
-    const std::int64_t length = calibration_.sequence_length;
-    const auto embed = [&](const std::vector<std::vector<std::int64_t>>& windows) {
-      return at::embedding(table, Ids(windows, length, config_.vocab_size).to(options_.device))
-          .contiguous();
+    const auto divide = [&](const std::vector<std::vector<std::int64_t>>& windows) {
+      return ShardedSequences(options_.devices,
+                              static_cast<std::int64_t>(windows.size()),
+                              calibration_.sequence_length,
+                              config_.hidden_size,
+                              options_.dtype);
     };
-    train_ = embed(calibration_.train);
-    validation_ = embed(calibration_.validation);
-    rope_ = MakeRopeTable(config_, length, options_.device);
+    RequireRoom();
+    train_ = divide(calibration_.train);
+    validation_ = divide(calibration_.validation);
+    const std::int64_t length = calibration_.sequence_length;
+    const at::Tensor train = Ids(calibration_.train, length, config_.vocab_size);
+    const at::Tensor validation = Ids(calibration_.validation, length, config_.vocab_size);
+    RunOnDevices(options_.devices, [&](std::size_t device) {
+      // Looked up where they are used: the set is larger than the model.
+      const at::Device here = options_.devices[device];
+      const at::Tensor table =
+          source_->Get("model.embed_tokens.weight").to(here, options_.dtype);
+      EmbedShards(device, table, train, train_);
+      EmbedShards(device, table, validation, validation_);
+    });
+  }
+
+  static void EmbedShards(std::size_t device,
+                          const at::Tensor& table,
+                          const at::Tensor& ids,
+                          const ShardedSequences& out) {
+    for (std::size_t s = 0; s < out.shards().size(); ++s) {
+      const SequenceShard& shard = out.shards()[s];
+      // By sequences, so that no second copy of a shard is held.
+      for (std::int64_t i = 0; i < shard.count && out.DeviceIndex(s) == device; ++i) {
+        out.Shard(s).select(0, i).copy_(
+            at::embedding(table, ids.select(0, shard.begin + i).to(table.device())));
+      }
+    }
+  }
+
+  void RequireRoom() const {
+    const auto train = static_cast<std::int64_t>(calibration_.train.size());
+    const auto validation = static_cast<std::int64_t>(calibration_.validation.size());
+    const std::int64_t length = calibration_.sequence_length;
+    const std::size_t devices = options_.devices.size();
+    const bool gathers = WantsTargets() && devices > 1;
+    RunOnDevices(options_.devices, [&](std::size_t device) {
+      DeviceShare share = {
+          .tokens = (SequencesOnDevice(DivideIntoShards(train, length), device, devices) +
+                     SequencesOnDevice(DivideIntoShards(validation, length), device, devices)) *
+                    length,
+          .element = static_cast<std::int64_t>(c10::elementSize(options_.dtype)),
+          .keeps_targets = WantsTargets(),
+          .gathered_tokens = gathers && device == 0 ? (train + validation) * length : 0};
+      for (std::size_t tap = 0; tap < kTapCount; ++tap) {
+        share.totals[tap] = search_.spread().homes[tap] == device;
+      }
+      const at::Device here = options_.devices[device];
+      RequireRoomForQuantization(
+          QuantizeBytesAtLeast(config_, share), DeviceWork::FreeBytes(here), here.str());
+    });
   }
 
   // Leading blocks that are on disk and in the journal. A later block without its predecessors is
@@ -181,17 +195,19 @@ class ModelQuantizer {
     return layer;
   }
 
-  void QuantizeBlock(std::int64_t layer, BlockWeights& weights) {
+  void QuantizeBlock(std::int64_t layer) {
     auto start = Clock::now();
-    BlockStatistics statistics;
-    const at::Tensor train_targets = Pass(weights).Taps(train_, &statistics, WantsTargets());
+    BlockStatistics statistics(search_.Homes());
+    ShardedSequences targets = Pass().Taps(train_, &statistics, WantsTargets());
     seconds_forward_ += Since(start);
     start = Clock::now();
     std::vector<LinearReport> reports;
-    Linears linears = Search(layer, weights, statistics, &reports);
+    Linears linears = Search(layer, statistics, &reports);
+    statistics = BlockStatistics();
     seconds_search_ += Since(start);
     const nlohmann::json refined =
-        WantsTargets() ? Refine(layer, weights, train_targets, linears) : nlohmann::json();
+        WantsTargets() ? Refine(layer, std::move(targets), linears) : nlohmann::json();
+    const BlockWeights& weights = block_[0].weights;
     const std::string file = writer_.WriteBlock(
         layer, linears, {weights.input_layernorm, weights.post_attention_layernorm});
     journal_.Add(layer, std::move(reports), refined);
@@ -200,21 +216,21 @@ class ModelQuantizer {
 
   bool WantsTargets() const { return options_.refinement || options_.block_tuning; }
 
-  // Between search and publication: changes codebooks, scales and norms.
-  nlohmann::json Refine(std::int64_t layer,
-                        BlockWeights& weights,
-                        const at::Tensor& train_targets,
-                        Linears& linears) {
+  // Between search and publication: changes codebooks, scales and norms, on the first device.
+  nlohmann::json Refine(std::int64_t layer, ShardedSequences targets, Linears& linears) {
     const auto start = Clock::now();
-    const BlockRefinementInput input = {.layer = layer,
-                                        .config = &config_,
-                                        .rope = &rope_,
-                                        .train_inputs = train_,
-                                        .train_targets = train_targets,
-                                        .validation_inputs = validation_,
-                                        .validation_targets = Pass(weights).Outputs(validation_),
-                                        .weights = &weights,
-                                        .linears = &linears};
+    const at::Tensor train_targets = targets.Whole();
+    targets = ShardedSequences();
+    const BlockRefinementInput input = {
+        .layer = layer,
+        .config = &config_,
+        .rope = &block_[0].rope,
+        .train_inputs = train_.Whole(),
+        .train_targets = train_targets,
+        .validation_inputs = validation_.Whole(),
+        .validation_targets = Pass().Outputs(validation_).Whole(),
+        .weights = &block_[0].weights,
+        .linears = &linears};
     const nlohmann::json figures =
         options_.refinement
             ? options_.refinement(input)
@@ -224,83 +240,36 @@ class ModelQuantizer {
     return figures;
   }
 
-  BlockPass Pass(const BlockWeights& weights) const {
-    return {.config = &config_, .weights = &weights, .rope = &rope_, .threads = options_.threads};
-  }
+  BlockPass Pass() const { return {.block = &block_, .threads = options_.threads}; }
 
-  // All linears of the block, the largest first so that no thread starts it last.
   Linears Search(std::int64_t layer,
-                 BlockWeights& weights,
                  BlockStatistics& statistics,
                  std::vector<LinearReport>* reports) {
-    const std::vector<std::string>& names = ModelConfig::LinearNames();
-    // What a CPU's method takes is brought there once, though several linears share an H.
-    const at::Device device = method_.on_cpu ? at::Device(at::kCPU) : options_.device;
-    std::vector<at::Tensor> values;
-    std::vector<at::Tensor> xtx;
-    std::vector<std::size_t> order;
-    for (std::size_t i = 0; i < names.size(); ++i) {
-      values.push_back(weights.Linear(names[i]).to(device, at::kFloat).contiguous());
-      xtx.push_back(statistics.Xtx(names[i]).to(device));
-      order.push_back(i);
-    }
-    const auto cost = [&](std::size_t i) { return values[i].numel() * values[i].size(1); };
-    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-      return cost(a) > cost(b);
-    });
-    std::vector<LinearResult> results(names.size());
-    const bool side_by_side = method_.on_cpu && options_.threads <= kSideBySideThreadsMax;
-    const auto one = [&](std::size_t i) {
-      results[i] = method_.run({.weight = values[i], .xtx = xtx[i]},
-                               options_.linear,
-                               {options_.seed, static_cast<std::uint64_t>(layer), i},
-                               LinearName(layer, i),
-                               side_by_side ? 1 : options_.threads);
-      LinearDone();
-    };
-    if (side_by_side) {
-      RunTasks(static_cast<std::int64_t>(order.size()), options_.threads, [&](std::int64_t i) {
-        one(order[static_cast<std::size_t>(i)]);
-      });
-    } else {
-      std::for_each(order.begin(), order.end(), one);
-    }
+    const std::vector<LinearResult> results =
+        search_.Run(layer, block_, statistics, [&] { LinearDone(); });
     Linears linears;
-    for (std::size_t i = 0; i < names.size(); ++i) {
+    for (std::size_t i = 0; i < results.size(); ++i) {
       const LinearResult& result = results[i];
-      reports->push_back({.name = LinearName(layer, i),
-                          .out_features = values[i].size(0),
-                          .in_features = values[i].size(1),
+      reports->push_back({.name = BlockSearch::LinearName(layer, i),
+                          .out_features = result.shape.O,
+                          .in_features = result.shape.I * result.shape.g,
                           .loss = result.loss,
                           .relative_loss = result.relative_loss(),
                           .epochs = result.epochs,
                           .seconds = result.seconds});
       events_.Metric("relative_loss/" + reports->back().name, reports->back().relative_loss, "1");
-      linears[names[i]] = ToTensors(result);
+      linears[ModelConfig::LinearNames()[i]] = ToTensors(result);
     }
     return linears;
   }
 
-  static std::string LinearName(std::int64_t layer, std::size_t linear) {
-    return "model.layers." + std::to_string(layer) + "." + ModelConfig::LinearNames()[linear];
-  }
-
   // X of the next block: this one as it is stored, on X.
-  void Advance(std::int64_t layer, BlockWeights& weights) {
+  void Advance(std::int64_t layer) {
     const auto start = Clock::now();
-    for (const auto& [name, linear] : writer_.ReadBlock(layer)) {
-      // Rounded to f16 as whoever loads the checkpoint rounds it (LoadBlock).
-      weights.Linear(name) = Dequantize(linear).to(at::kHalf).to(options_.device, options_.dtype);
-    }
-    MakeNeighbours({&weights.q_proj, &weights.k_proj, &weights.v_proj});
-    MakeNeighbours({&weights.gate_proj, &weights.up_proj});
-    const BlockNorms norms = writer_.ReadBlockNorms(layer);
-    weights.input_layernorm = norms.input_layernorm.to(options_.device, options_.dtype);
-    weights.post_attention_layernorm =
-        norms.post_attention_layernorm.to(options_.device, options_.dtype);
     if (layer + 1 < config_.num_layers) {
-      Pass(weights).Advance(train_);
-      Pass(weights).Advance(validation_);
+      block_.LoadStored(writer_, layer);
+      Pass().Advance(train_);
+      Pass().Advance(validation_);
     }
     seconds_forward_ += Since(start);
   }
@@ -328,7 +297,8 @@ class ModelQuantizer {
             {"calibration_digest", calibration_.digest},
             {"linear_count", config_.num_layers * LinearsPerBlock()},
             {"resumed_blocks", resumed},
-            {"threads", options_.threads}};
+            {"threads", options_.threads},
+            {"devices", options_.devices.size()}};
   }
 
   const std::shared_ptr<const Checkpoint> source_;
@@ -337,11 +307,11 @@ class ModelQuantizer {
   const CalibrationSet& calibration_;
   Events& events_;
   CheckpointWriter writer_;
-  const LinearMethod& method_;
+  const BlockSearch search_;
   QuantizeJournal journal_;
-  RopeTable rope_;
-  at::Tensor train_;       // X [sequences, T, h]
-  at::Tensor validation_;  // X [sequences, T, h]
+  BlockReplicas block_;          // The one at work.
+  ShardedSequences train_;       // X
+  ShardedSequences validation_;  // X
   double seconds_forward_ = 0.0;
   double seconds_search_ = 0.0;
   double seconds_refinement_ = 0.0;
@@ -380,7 +350,9 @@ nlohmann::json QuantizeModel(std::shared_ptr<const Checkpoint> source,
                              Events& events) {
   CheckOptions(options.linear);
   CheckSource(source->config(), source->dir(), calibration, options.linear);
-  CheckNumerics(options.dtype, options.device);
+  for (const at::Device device : options.devices) {
+    CheckNumerics(options.dtype, device);
+  }
   return ModelQuantizer(std::move(source), calibration, options, output_dir, events).Run();
 }
 

@@ -2,13 +2,17 @@
 // it put out (arXiv 2401.06118, section 3; one chain of activations, as the study's reference ran).
 //
 //   X --> full-precision block --> H, Y        one pass, all seven linears' inputs tapped
-//         codes, codebooks, scales per linear  independent given H: divided over threads
+//         codes, codebooks, scales per linear  independent given H: spread over devices or threads
 //         refinement                           block fine-tuning where asked for; none by default
 //         publish                              one final file, then the journal
 //   X <-- the block as stored (f16) (X)        also what a resumed run reads
 //
-// Thread rule: one thread calls; the work uses `threads` threads. Results do not depend on them up
-// to the forward pass's own rounding.
+// Several devices: each holds the activations of its share of the sequences and computes on these,
+// and the linears are spread over all of them; block fine-tuning runs on the first. Codes and files
+// do not depend on the number of devices of one kind.
+//
+// Thread rule: one thread calls; the work uses `threads` threads, or one for each of several
+// devices. Results do not depend on them up to the forward pass's own rounding.
 #pragma once
 
 #include <cstdint>
@@ -18,6 +22,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <ATen/core/Tensor.h>
 
@@ -50,7 +55,7 @@ struct ModelQuantizeOptions {
   std::uint64_t seed = 0;
   int threads = 1;
   at::ScalarType dtype = at::kFloat;  // Of the forward passes.
-  at::Device device = at::kCPU;
+  std::vector<at::Device> devices = {at::kCPU};  // Of one type.
   std::optional<BlockTuneOptions> block_tuning;  // Off unless asked for.
   BlockRefinement refinement;                    // Instead of it.
 };
@@ -59,7 +64,7 @@ struct ModelQuantizeOptions {
 /// totals:
 /// {"relative_loss", "seconds", "seconds_forward", "seconds_search", "seconds_refinement",
 /// "peak_memory_bytes", "tokens", "calibration_digest", "linear_count", "resumed_blocks",
-/// "threads"}. Blocks that an earlier attempt of the same
+/// "threads", "devices"}. Blocks that an earlier attempt of the same
 /// identity published are read, not made again.
 /// Throws kBadInput: the source is quantized already, a linear does not fit the group size, an id
 /// is outside the vocabulary, sequences longer than the model's positions. kDiverged: NaN or a

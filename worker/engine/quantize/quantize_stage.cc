@@ -1,5 +1,6 @@
 #include "worker/engine/calibration/read_spec.h"
 #include "worker/engine/checkpoint/measure.h"
+#include "worker/engine/device_list.h"
 #include "worker/engine/numerics.h"
 #include "worker/engine/quantize/method_options.h"
 #include "worker/engine/quantize/model_quantizer.h"
@@ -20,7 +21,7 @@ nlohmann::json RunQuantize(const StageSpec& stage, Events& events) {
   options.seed = stage.seed;
   options.threads = stage.threads;
   options.dtype = DtypeOf(stage.numerics);
-  options.device = DeviceOf(stage.numerics);
+  options.devices = DevicesOf(stage.numerics);
   std::uint64_t calibration_seed = stage.seed;
   const CalibrationSpec calibration =
       ReadCalibrationSpec(members.Object("calibration"), &calibration_seed);

@@ -231,7 +231,9 @@ nlohmann::json GpuTelemetry::Finish() {
   double utilisation = 0.0, peak = 0.0;
   std::int64_t samples = 0;
   std::optional<double> energy = 0.0;
-  for (const Gpu& gpu : gpus_) {
+  for (std::size_t i = 0; i < gpus_.size(); ++i) {
+    const Gpu& gpu = gpus_[i];
+    events_.Metric("gpu" + std::to_string(i) + "/memory_used_peak", gpu.memory_peak, "bytes");
     utilisation += gpu.utilisation_sum;
     samples += gpu.samples;
     peak = std::max(peak, gpu.memory_peak);
