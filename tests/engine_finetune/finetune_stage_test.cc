@@ -9,6 +9,7 @@
 #include "worker/engine/finetune/block_tuning.h"
 #include "worker/engine/finetune/finetune_options.h"
 #include "worker/engine/finetune/held_out_kl.h"
+#include "worker/engine/finetune/resident_memory.h"
 #include "worker/engine/finetune/stages.h"
 #include "worker/engine/finetune/step_line.h"
 #include "worker/engine/tokenizer/tokenizer.h"
@@ -29,6 +30,7 @@ TEST(FinetuneOptionsTest, WhatIsWrittenIsRead) {
   options.batch = 7;
   options.train = {TrainedPart::kNorms, TrainedPart::kCodebooks};
   options.checkpointing = GradientCheckpointing::kOff;
+  options.products = Products::kBf16;
   EXPECT_EQ(ToJson(Read(ToJson(options))), ToJson(options));
   options.objective = FinetuneObjective::kPvTeacherKl;
   options.codes = {.learning_rate = 0.5, .change_max = 0.25, .trust_ratio = 0.75, .beam = 9,
@@ -53,6 +55,7 @@ TEST(FinetuneOptionsTest, NamesWhatItRefuses) {
   EXPECT_THAT(refusal("train", json::array()), HasSubstr("at least one of codebooks"));
   EXPECT_THAT(refusal("train", {"codes"}), HasSubstr("found \"codes\", want codebooks"));
   EXPECT_THAT(refusal("gradient_checkpointing", "yes"), HasSubstr("auto, on, off"));
+  EXPECT_THAT(refusal("products", "f16"), HasSubstr("f32, bf16"));
   EXPECT_THAT(refusal("learning_rat", 1), HasSubstr("/method/learning_rat: unknown"));
   EXPECT_THAT(BadInputOf([] { Read(json::object()); }), HasSubstr("/method/objective: missing"));
   const json tuning = {{"epoch", 3}};
@@ -166,6 +169,35 @@ TEST_F(FinetuneStageTest, HeldOutKlIsWhatTheStageMeasures) {
   EXPECT_NEAR(HeldOutKl(*Checkpoint::Open(spec_.output_dir), *teacher, text, at::kCPU, 1),
               summary.at("kl_after").get<double>(),
               1e-9);
+}
+
+TEST_F(FinetuneStageTest, MemoryStaysWithinTheStatedBound) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "skipped: a sanitizer has memory of its own";
+#endif
+  spec_.threads = 2;
+  spec_.members["method"]["batch"] = 2;
+  spec_.members["calibration"]["sequence_length"] = 256;
+  for (const char* objective : {"teacher-kl", "pv-teacher-kl"}) {
+    for (const char* checkpointing : {"off", "on"}) {
+      SCOPED_TRACE(std::string(objective) + ", gradient checkpointing " + checkpointing);
+      spec_.members["method"]["objective"] = objective;
+      spec_.members["method"]["gradient_checkpointing"] = checkpointing;
+      spec_.output_dir = folder_.File(std::string(objective) + checkpointing);
+      std::filesystem::create_directories(spec_.output_dir);
+      const std::int64_t before = ForgetPeakMemory();
+      if (before < 0) {
+        GTEST_SKIP() << "skipped: /proc/self/clear_refs cannot be written here";
+      }
+      const json summary = Run();
+      const std::int64_t taken = PeakMemory() - before;
+      const auto bound = summary.at("memory_bound_bytes").get<std::int64_t>();
+      RecordProperty(std::string(objective) + "-" + checkpointing,
+                     std::to_string(taken) + " of " + std::to_string(bound));
+      EXPECT_LE(taken, bound);
+      EXPECT_GT(taken, bound / 8);  // A bound that says something.
+    }
+  }
 }
 
 TEST_F(FinetuneStageTest, RefusesWhatItDoesNotKnow) {

@@ -14,6 +14,7 @@
 #include "worker/engine/finetune/kl_head.h"
 #include "worker/engine/finetune/student.h"
 #include "worker/engine/finetune/teacher.h"
+#include "worker/engine/model/llama.h"
 
 namespace bitsweep::engine {
 namespace {
@@ -225,6 +226,33 @@ TEST(GradientsTest, AtTheWeightsThatCodesStandFor) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Tied, StudentGradientsTest, testing::Bool());
+
+TEST(StudentTest, GradientsOfBf16ProductsAreNearThoseOfF32) {
+  const QuantizedTiny tiny;
+  const at::Tensor ids =
+      at::tensor(RandomCalibration(1, 0, 20).train[0], at::kLong).unsqueeze(0);
+  Teacher teacher(LlamaModel::Load(*tiny.Teacher(), at::kFloat, at::kCPU), ids);
+  Gradients wanted, found;
+  for (const bool bf16 : {false, true}) {
+    const Student student(
+        *tiny.Student(), 20, at::kFloat, at::kCPU, /*with_code_gradients=*/true, bf16);
+    student.Pass(ids,
+                 {.hidden = teacher.Hidden({0}), .head = teacher.head()},
+                 /*recompute=*/false,
+                 bf16 ? &found : &wanted);
+  }
+  ASSERT_EQ(found.size(), wanted.size());
+  double error = 0.0, norm = 0.0;
+  for (std::size_t p = 0; p < found.size(); ++p) {
+    ASSERT_EQ(found[p].scalar_type(), at::kFloat) << p;
+    error += (found[p] - wanted[p]).square().sum().item<double>();
+    norm += wanted[p].square().sum().item<double>();
+  }
+  EXPECT_GT(error, 0.0);
+  // The loss's slope is a difference of distributions that are nearly the same, so that the 2^-9 of a
+  // rounding is far more of it.
+  EXPECT_LT(std::sqrt(error / norm), 0.15);
+}
 
 }  // namespace
 }  // namespace bitsweep::engine

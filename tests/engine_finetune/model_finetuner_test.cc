@@ -162,6 +162,14 @@ TEST_F(ModelFinetunerTest, ThreadsAndCheckpointingDoNotChangeTheFiles) {
   EXPECT_EQ(Weights(other), Weights(plain));
 }
 
+TEST_F(ModelFinetunerTest, ProductsInBf16ReachTheKlOfF32) {
+  const double wanted = Finetune(Folder("f32")).at("kl_after").get<double>();
+  options_.method.products = Products::kBf16;
+  const nlohmann::json totals = Finetune(Folder("bf16"));
+  EXPECT_NE(totals.at("kl_after").get<double>(), wanted);
+  EXPECT_NEAR(totals.at("kl_after").get<double>(), wanted, 0.05 * wanted);
+}
+
 class PvTuningTest : public ModelFinetunerTest {
  protected:
   PvTuningTest() {

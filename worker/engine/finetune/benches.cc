@@ -14,6 +14,7 @@
 #include "worker/engine/calibration/sampling.h"
 #include "worker/engine/checkpoint/checkpoint.h"
 #include "worker/engine/finetune/held_out_kl.h"
+#include "worker/engine/finetune/resident_memory.h"
 #include "worker/engine/numerics.h"
 #include "worker/engine/tokenizer/tokenizer.h"
 
@@ -36,6 +37,14 @@ struct BenchFlags {
   std::string block_tuning = "{}", finetune = "{}", pv = "{}";
 };
 
+std::string MemoryColumn(std::int64_t measured, const nlohmann::json& summary) {
+  constexpr std::int64_t kMega = 1'000'000;
+  return summary.contains("memory_bound_bytes")
+             ? std::to_string(measured / kMega) + ", " +
+                   std::to_string(summary.at("memory_bound_bytes").get<std::int64_t>() / kMega)
+             : std::string();
+}
+
 class FinetuneBench {
  public:
   FinetuneBench(const BenchFlags& flags, const StageRegistry& stages, const VerbContext& context)
@@ -51,8 +60,9 @@ class FinetuneBench {
                                .sequence_length = flags_.sequence_length},
                               *tokenizer,
                               /*seed=*/0);
-    std::puts("| seed | what | KL, held out | epochs, the best | codes changed | seconds |\n"
-              "|---|---|---|---|---|---|");
+    std::puts("| seed | what | KL, held out | KL in the last epoch's training | epochs, the best | "
+              "codes changed | memory and its bound, MB | seconds |\n"
+              "|---|---|---|---|---|---|---|---|");
     for (const std::uint64_t seed : flags_.seeds) {
       const nlohmann::json quantize = nlohmann::json::parse(flags_.quantize);
       nlohmann::json tuned = quantize;
@@ -119,10 +129,13 @@ class FinetuneBench {
       return;
     }
     const auto start = std::chrono::steady_clock::now();
+    const std::int64_t memory_before = ForgetPeakMemory();
     const std::string folder = Folder(seed, what);
     members["calibration"] = Calibration();
     const nlohmann::json summary = RunStage(kind, seed, folder, members);
     const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - start;
+    const bool is_known = memory_before >= 0 && DeviceOf(context_.numerics).is_cpu();
+    const std::string memory = is_known ? MemoryColumn(PeakMemory() - memory_before, summary) : "";
     const double kl = HeldOutKl(*Checkpoint::Open(folder),
                                 *Checkpoint::Open(flags_.model),
                                 text_,
@@ -132,12 +145,15 @@ class FinetuneBench {
                                    ? std::to_string(summary.at("epochs").get<int>()) + ", " +
                                          std::to_string(summary.at("best_epoch").get<int>())
                                    : "";
-    std::printf("| %llu | %s | %.5f | %s | %.4f | %.1f |\n",
+    const bool has_curve = summary.contains("curve") && !summary.at("curve").empty();
+    std::printf("| %llu | %s | %.5f | %.5f | %s | %.4f | %s | %.1f |\n",
                 static_cast<unsigned long long>(seed),
                 what,
                 kl,
+                has_curve ? summary.at("curve").back().at("training").get<double>() : 0.0,
                 epochs.c_str(),
                 summary.value("codes_changed", 0.0),
+                memory.c_str(),
                 spent.count());
     std::fflush(stdout);
     if (!flags_.benchmark.empty()) {

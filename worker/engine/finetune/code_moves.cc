@@ -118,12 +118,16 @@ at::Tensor TakeByGain(const at::Tensor& gains, const at::Tensor& moved, double l
 
 }  // namespace
 
+std::int64_t CandidatesAtOnce(bool on_cpu) {
+  return on_cpu ? kCandidatesOnCpu : kCandidatesOnDevice;
+}
+
 Recoded RecodeGroups(const at::Tensor& targets,
                      const at::Tensor& weights,
                      const at::Tensor& codes,
                      const at::Tensor& codebooks,
                      std::int64_t beam) {
-  const std::int64_t candidates = targets.is_cpu() ? kCandidatesOnCpu : kCandidatesOnDevice;
+  const std::int64_t candidates = CandidatesAtOnce(targets.is_cpu());
   const std::int64_t chunk =
       std::max<std::int64_t>(1, candidates / (std::max<std::int64_t>(1, beam) * codebooks.size(1)));
   std::vector<at::Tensor> new_codes, gains;

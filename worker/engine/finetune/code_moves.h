@@ -35,6 +35,9 @@ struct Recoded {
   at::Tensor gains;  // [n]: weighted squared distance before, less that after; never negative.
 };
 
+/// Candidates that a search scores together.
+std::int64_t CandidatesAtOnce(bool on_cpu);
+
 /// targets [n, g], weights [n, g] of their elements' squared errors, codes [n, M] i64, codebooks
 /// [M, K, g] -> codes whose sums of entries come nearer to the targets, or the given ones where the
 /// search finds none nearer. A beam search over codebooks, twice through them: each round exchanges

@@ -39,8 +39,9 @@ CodedBlock::CodedBlock(const std::string& prefix,
                        const at::Tensor& post_attention_layernorm,
                        at::ScalarType dtype,
                        at::Device device,
-                       bool with_code_gradients)
-    : with_code_gradients_(with_code_gradients) {
+                       bool with_code_gradients,
+                       bool bf16_products)
+    : with_code_gradients_(with_code_gradients), bf16_products_(bf16_products) {
   const at::TensorOptions options = at::TensorOptions().dtype(dtype).device(device);
   const auto add = [&](const std::string& name, TrainedPart part, const at::Tensor& value) {
     parameters_.push_back({prefix + name,
@@ -70,8 +71,9 @@ BlockWeights CodedBlock::Leaves(bool gradients) const {
   const std::vector<std::string>& names = ModelConfig::LinearNames();
   for (std::size_t i = 0; i < names.size(); ++i) {
     const std::size_t at = CodebooksAt(i);
-    leaves.Linear(names[i]) =
-        Leaf(codes_[i].Decode(parameters_[at].value, parameters_[at + 1].value), gradients);
+    const at::Tensor weight =
+        codes_[i].Decode(parameters_[at].value, parameters_[at + 1].value);
+    leaves.Linear(names[i]) = Leaf(bf16_products_ ? weight.to(at::kBFloat16) : weight, gradients);
   }
   return leaves;
 }
@@ -82,7 +84,8 @@ void CodedBlock::Pull(BlockWeights& leaves, at::Tensor* gradients) const {
   const std::vector<std::string>& names = ModelConfig::LinearNames();
   for (std::size_t i = 0; i < names.size(); ++i) {
     const std::size_t at = CodebooksAt(i);
-    const at::Tensor& slope = GradientOf(leaves.Linear(names[i]));
+    const at::Tensor slope =
+        GradientOf(leaves.Linear(names[i])).to(parameters_[at].value.scalar_type());
     codes_[i].Pull(slope,
                    parameters_[at].value,
                    parameters_[at + 1].value,

@@ -23,13 +23,15 @@ class CodedBlock {
  public:
   /// `prefix` is "model.layers.3."; `linears` has ModelConfig::LinearNames(). Values are copied to
   /// `dtype` on `device`. `with_code_gradients`: whether Pull fills the places of codes.
+  /// `bf16_products`: the leaves of linears are bf16, and what multiplies them with them.
   CodedBlock(const std::string& prefix,
              const std::map<std::string, QuantizedLinear>& linears,
              const at::Tensor& input_layernorm,
              const at::Tensor& post_attention_layernorm,
              at::ScalarType dtype,
              at::Device device,
-             bool with_code_gradients = false);
+             bool with_code_gradients = false,
+             bool bf16_products = false);
 
   /// The two norms, then codebooks, scales and codes of each linear in the order of LinearNames().
   std::vector<Parameter>& parameters() { return parameters_; }
@@ -56,6 +58,7 @@ class CodedBlock {
   std::vector<Parameter> parameters_;
   std::vector<LinearCodes> codes_;  // One a linear; the tensors are those of parameters_.
   bool with_code_gradients_;
+  bool bf16_products_;
 };
 
 }  // namespace bitsweep::engine

@@ -8,6 +8,8 @@ namespace bitsweep::engine {
 namespace {
 
 const std::vector<std::string> kCheckpointing = {"auto", "on", "off"};
+// In the order of Products.
+const std::vector<std::string> kProducts = {"f32", "bf16"};
 // In the order of CodeMetric.
 const std::vector<std::string> kCodeMetrics = {"euclidean", "adam"};
 
@@ -77,6 +79,10 @@ FinetuneOptions ReadFinetuneMethod(StrictObject method) {
       method.ChoiceOr("gradient_checkpointing", kCheckpointing, kCheckpointing.front());
   options.checkpointing = static_cast<GradientCheckpointing>(
       std::find(kCheckpointing.begin(), kCheckpointing.end(), chosen) - kCheckpointing.begin());
+  options.products =
+      method.ChoiceOr("products", kProducts, kProducts.front()) == kProducts.front()
+          ? Products::kF32
+          : Products::kBf16;
   if (options.objective == FinetuneObjective::kPvTeacherKl) {
     ReadCodeMoves(method, &options.codes);
   }
@@ -96,7 +102,8 @@ nlohmann::json ToJson(const FinetuneOptions& options) {
       {"early_stop", options.early_stop},
       {"batch", options.batch},
       {"train", train},
-      {"gradient_checkpointing", kCheckpointing[static_cast<std::size_t>(options.checkpointing)]}};
+      {"gradient_checkpointing", kCheckpointing[static_cast<std::size_t>(options.checkpointing)]},
+      {"products", kProducts[static_cast<std::size_t>(options.products)]}};
   if (options.objective == FinetuneObjective::kPvTeacherKl) {
     method["code_learning_rate"] = options.codes.learning_rate;
     method["code_every"] = options.codes.every;

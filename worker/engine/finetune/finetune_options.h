@@ -30,6 +30,13 @@ enum class FinetuneObjective {
   kPvTeacherKl  // PV-tuning (arXiv 2405.14852): codes, too.
 };
 
+/// What the products with a block's linears are computed in, forwards and backwards. All else, the
+/// master values among it, is f32.
+enum class Products {
+  kF32,
+  kBf16
+};
+
 /// Defaults are the study's (arXiv 2503.07103); those of `codes` are a start, not
 /// tuned for moves that are tried first (README.md).
 struct FinetuneOptions {
@@ -44,12 +51,13 @@ struct FinetuneOptions {
                                  TrainedPart::kEmbeddings,
                                  TrainedPart::kLmHead};
   GradientCheckpointing checkpointing = GradientCheckpointing::kAuto;
+  Products products = Products::kF32;
   CodeMoveOptions codes;  // Of pv-teacher-kl.
 };
 
 /// {"objective": "teacher-kl" | "pv-teacher-kl", and optionally "learning_rate", "epochs", "early_stop", "batch",
 /// "train": a list of codebooks, scales, norms, embeddings, lm_head, "gradient_checkpointing":
-/// auto | on | off, and with pv-teacher-kl "code_learning_rate", "code_every",
+/// auto | on | off, "products": f32 | bf16, and with pv-teacher-kl "code_learning_rate", "code_every",
 /// "code_change_max", "code_trust_ratio", "code_beam", "code_metric": euclidean | adam}. Throws kBadInput naming member, value and what is allowed.
 FinetuneOptions ReadFinetuneMethod(StrictObject method);
 

@@ -16,12 +16,16 @@ constexpr std::int64_t kRowsMin = 16;
 
 }  // namespace
 
+std::int64_t LogitsAtOnce(bool on_cpu, std::int64_t vocabulary) {
+  return std::max(kRowsMin, (on_cpu ? kLogitsOnCpu : kLogitsOnDevice) / vocabulary) * vocabulary;
+}
+
 double TeacherKl(const KlHeads& heads, KlGradients* gradients) {
   const c10::NoGradGuard no_grad;
   const at::Tensor& hidden = heads.student_hidden;
   const std::int64_t rows = hidden.size(0);
-  const std::int64_t logits = hidden.is_cpu() ? kLogitsOnCpu : kLogitsOnDevice;
-  const std::int64_t chunk = std::max(kRowsMin, logits / heads.student_head.size(0));
+  const std::int64_t vocabulary = heads.student_head.size(0);
+  const std::int64_t chunk = LogitsAtOnce(hidden.is_cpu(), vocabulary) / vocabulary;
   const double share = 1.0 / static_cast<double>(rows);
   if (gradients != nullptr) {
     gradients->hidden = at::empty_like(hidden);

@@ -4,6 +4,8 @@
 // thread.
 #pragma once
 
+#include <cstdint>
+
 #include <ATen/core/Tensor.h>
 
 namespace bitsweep::engine {
@@ -17,6 +19,9 @@ struct KlGradients {
   at::Tensor hidden;  // [N, h]
   at::Tensor head;    // [V, h]
 };
+
+/// Logits of each head that exist at a time.
+std::int64_t LogitsAtOnce(bool on_cpu, std::int64_t vocabulary);
 
 /// The mean over the N rows; its gradients by the student's hidden states and head where asked for.
 /// Inputs are of one dtype and device; sums are f64.

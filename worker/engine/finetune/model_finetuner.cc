@@ -17,6 +17,8 @@
 #include "worker/engine/checkpoint/writer.h"
 #include "worker/engine/error.h"
 #include "worker/engine/finetune/block_tuning.h"
+#include "worker/engine/finetune/finetune_inputs.h"
+#include "worker/engine/finetune/memory_bound.h"
 #include "worker/engine/finetune/step_line.h"
 #include "worker/engine/finetune/student.h"
 #include "worker/engine/finetune/teacher.h"
@@ -50,61 +52,6 @@ std::string ShortNumber(double value) {
   return text;
 }
 
-// All sequences, training first: [sequences, T] i64.
-at::Tensor Ids(const CalibrationSet& calibration, std::int64_t vocab_size) {
-  const std::size_t count = calibration.train.size() + calibration.validation.size();
-  at::Tensor ids =
-      at::empty({static_cast<std::int64_t>(count), calibration.sequence_length}, at::kLong);
-  auto* out = ids.data_ptr<std::int64_t>();
-  for (const auto* side : {&calibration.train, &calibration.validation}) {
-    for (const std::vector<std::int64_t>& sequence : *side) {
-      for (const std::int64_t id : sequence) {
-        if (id < 0 || id >= vocab_size) {
-          ThrowBadInput("calibration: token id " + std::to_string(id) +
-                        " is outside the model's vocabulary of " + std::to_string(vocab_size));
-        }
-        *out++ = id;
-      }
-    }
-  }
-  return ids;
-}
-
-void CheckPair(const Checkpoint& student,
-               const Checkpoint& teacher,
-               const CalibrationSet& calibration) {
-  const ModelConfig& s = student.config();
-  const ModelConfig& t = teacher.config();
-  if (!s.aqlm.has_value()) {
-    ThrowBadInput(student.dir() +
-                  ": is not quantized (config.json has no quantization_config); "
-                  "fine-tuning wants a checkpoint of the quantize stage");
-  }
-  if (t.aqlm.has_value()) {
-    ThrowBadInput(teacher.dir() + ": is quantized; the teacher is the full-precision model");
-  }
-  const auto same = [&](const char* key, std::int64_t a, std::int64_t b) {
-    if (a != b) {
-      ThrowBadInput(student.dir() + " and " + teacher.dir() + ": " + key + " is " +
-                    std::to_string(a) + " in one and " + std::to_string(b) +
-                    " in the other; the teacher is the model that was quantized");
-    }
-  };
-  same("hidden_size", s.hidden_size, t.hidden_size);
-  same("intermediate_size", s.intermediate_size, t.intermediate_size);
-  same("num_hidden_layers", s.num_layers, t.num_layers);
-  same("num_attention_heads", s.num_heads, t.num_heads);
-  same("num_key_value_heads", s.num_kv_heads, t.num_kv_heads);
-  same("head_dim", s.head_dim, t.head_dim);
-  same("vocab_size", s.vocab_size, t.vocab_size);
-  same("tie_word_embeddings", s.tie_word_embeddings ? 1 : 0, t.tie_word_embeddings ? 1 : 0);
-  if (calibration.sequence_length > s.max_position_embeddings) {
-    ThrowBadInput("calibration: sequence_length " + std::to_string(calibration.sequence_length) +
-                  " is more than the model's " + std::to_string(s.max_position_embeddings) +
-                  " positions (" + student.dir() + "/config.json, max_position_embeddings)");
-  }
-}
-
 class ModelFinetuner {
  public:
   ModelFinetuner(std::shared_ptr<const Checkpoint> student,
@@ -130,12 +77,13 @@ class ModelFinetuner {
     // What cannot be written there is found before anything is trained.
     CheckpointWriter writer(
         output_dir_, teacher_source_, *source_->config().aqlm, Sha256Hex(identity_.dump()));
-    ids_ = Ids(calibration_, source_->config().vocab_size);
+    ids_ = AllIds(calibration_, source_->config().vocab_size);
     student_.emplace(*source_,
                      calibration_.sequence_length,
                      at::kFloat,
                      options_.device,
-                     /*with_code_gradients=*/MovesCodes());
+                     /*with_code_gradients=*/MovesCodes(),
+                     /*bf16_products=*/options_.method.products == Products::kBf16);
     teacher_.emplace(LlamaModel::Load(*teacher_source_, at::kFloat, options_.device), ids_);
     Describe();
     TrainState state;
@@ -228,6 +176,24 @@ class ModelFinetuner {
     }
   }
 
+  std::int64_t MemoryBound() const {
+    const bool on_cpu = options_.device.is_cpu();
+    return FinetuneMemoryBound({.config = source_->config(),
+                                .parameters = problem_.parameters,
+                                .is_trained = problem_.is_trained,
+                                .sequences = ids_.size(0),
+                                .length = calibration_.sequence_length,
+                                .batch = options_.method.batch,
+                                .pass_sequences = train_options_.pass_sequences,
+                                .threads = train_options_.threads,
+                                .kept_graph_bytes = student_->KeptGraphBytes(
+                                    train_options_.pass_sequences * calibration_.sequence_length,
+                                    calibration_.sequence_length),
+                                .recompute = recompute_,
+                                .on_cpu = on_cpu,
+                                .codes = options_.method.codes});
+  }
+
   bool MovesCodes() const { return options_.method.objective == FinetuneObjective::kPvTeacherKl; }
 
   bool IsTrained(TrainedPart part) const {
@@ -316,6 +282,7 @@ class ModelFinetuner {
                                   calibration_.sequence_length},
                              {"calibration_digest", calibration_.digest},
                              {"recomputed_graphs", recompute_},
+                             {"memory_bound_bytes", MemoryBound()},
                              {"threads", options_.threads}};
     if (MovesCodes()) {
       totals["codes_changed"] = ShareOfCodesChanged();

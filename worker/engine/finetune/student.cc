@@ -16,7 +16,8 @@ CodedBlock LoadCodedBlock(const Checkpoint& checkpoint,
                           std::int64_t layer,
                           at::ScalarType dtype,
                           at::Device device,
-                          bool with_code_gradients) {
+                          bool with_code_gradients,
+                          bool bf16_products) {
   const std::string prefix = "model.layers." + std::to_string(layer) + ".";
   std::map<std::string, QuantizedLinear> linears;
   for (const std::string& name : ModelConfig::LinearNames()) {
@@ -32,7 +33,8 @@ CodedBlock LoadCodedBlock(const Checkpoint& checkpoint,
           checkpoint.Get(prefix + "post_attention_layernorm.weight"),
           dtype,
           device,
-          with_code_gradients};
+          with_code_gradients,
+          bf16_products};
 }
 
 std::size_t ParametersPerBlock() {
@@ -54,7 +56,8 @@ Student::Student(const Checkpoint& checkpoint,
                  std::int64_t positions,
                  at::ScalarType dtype,
                  at::Device device,
-                 bool with_code_gradients)
+                 bool with_code_gradients,
+                 bool bf16_products)
     : config_(checkpoint.config()),
       is_tied_(config_.tie_word_embeddings),
       rope_(MakeRopeTable(config_, positions, device)) {
@@ -67,7 +70,8 @@ Student::Student(const Checkpoint& checkpoint,
   norm_ = load("model.norm.weight", TrainedPart::kNorms);
   blocks_.reserve(static_cast<std::size_t>(config_.num_layers));
   for (std::int64_t layer = 0; layer < config_.num_layers; ++layer) {
-    blocks_.push_back(LoadCodedBlock(checkpoint, layer, dtype, device, with_code_gradients));
+    blocks_.push_back(
+        LoadCodedBlock(checkpoint, layer, dtype, device, with_code_gradients, bf16_products));
   }
   parameters_.push_back(&embed_);
   for (CodedBlock& block : blocks_) {

@@ -28,13 +28,15 @@ struct TeacherStates {
 class Student {
  public:
   /// Every linear of `checkpoint` is quantized. `positions`: of the longest sequence.
-  /// `with_code_gradients`: whether a pass's gradients hold those at codes, dense ones. Throws
+  /// `with_code_gradients`: whether a pass's gradients hold those at codes, dense ones.
+  /// `bf16_products`: of the blocks' linears; the rest of a pass stays in `dtype`. Throws
   /// kBadInput naming a linear that is not quantized.
   Student(const Checkpoint& checkpoint,
           std::int64_t positions,
           at::ScalarType dtype,
           at::Device device,
-          bool with_code_gradients = false);
+          bool with_code_gradients = false,
+          bool bf16_products = false);
   Student(const Student&) = delete;
   Student& operator=(const Student&) = delete;
 
