@@ -244,6 +244,7 @@ FinetuneSpec ReadFinetune(YamlReader& reader, const Placed& name, const YAML::No
   finetune.batch = read.batch;
   finetune.train = ReadTrain(reader, fields);
   finetune.code_moves = ReadCodeMoves(fields, finetune.objective);
+  finetune.products = fields.OneOf("products", {"f32", "bf16"}, finetune.products);
   finetune.gradient_checkpointing = fields.OneOf(
       "gradient_checkpointing", {"auto", "on", "off"}, finetune.gradient_checkpointing);
   fields.Finish();

@@ -56,6 +56,9 @@ json FinetuneKeyMethod(const FinetuneSpec& finetune) {
   if (!finetune.train.empty()) {
     method["train"] = finetune.train;
   }
+  if (finetune.products != FinetuneSpec().products) {
+    method["products"] = finetune.products;
+  }
   method.update(finetune.code_moves);
   return method;
 }
@@ -73,6 +76,7 @@ json FinetuneInFull(const FinetuneSpec& finetune) {
   all["name"] = finetune.name;
   all["batch"] = finetune.batch;
   all["train"] = TrainedParts(finetune);
+  all["products"] = finetune.products;
   all["gradient_checkpointing"] = finetune.gradient_checkpointing;
   return all;
 }
@@ -88,6 +92,9 @@ std::string FinetuneText(const FinetuneSpec& finetune) {
                                             : absl::StrCat(", early stop ", finetune.early_stop),
                    ", batch ",
                    finetune.batch);
+  if (finetune.products != FinetuneSpec().products) {
+    absl::StrAppend(&text, ", products ", finetune.products);
+  }
   for (const auto& [name, value] : finetune.code_moves.items()) {
     absl::StrAppend(&text, ", ", name, " ", PlainText(value));
   }

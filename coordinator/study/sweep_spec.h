@@ -68,6 +68,7 @@ struct FinetuneSpec {
   int early_stop = 3;              // Epochs without a better validation loss; 0: never.
   int batch = 1;                   // Sequences a step.
   std::vector<std::string> train;  // What moves, in the order of methods.h; empty: everything.
+  std::string products = "f32";    // Of the blocks' linears.
   std::string gradient_checkpointing = "auto";  // Changes no result, so it is in no key.
   // `code_...` of pv-teacher-kl as written; the engine has the defaults.
   nlohmann::json code_moves = nlohmann::json::object();

@@ -133,6 +133,7 @@ TEST(MethodTest, OptionsAtTheirDefaultAreInNoKey) {
   for (const char* same : {"batch: 1",
                            "train: [lm_head, codebooks, scales, norms, embeddings]",
                            "gradient_checkpointing: off",
+                           "products: f32",
                            "learning_rate: 0.00001, epochs: 5"}) {
     EXPECT_EQ(Keys(PlanOf(Tuned(same))), keys) << same;
   }
@@ -141,8 +142,12 @@ TEST(MethodTest, OptionsAtTheirDefaultAreInNoKey) {
 
 TEST(MethodTest, WhatChangesTheResultChangesTheKeyFromThereOn) {
   const SweepPlan plan = PlanOf(Tuned(""));
-  for (const char* other :
-       {"batch: 2", "train: [norms]", "learning_rate: 2.0e-4", "epochs: 4", "early_stop: 0"}) {
+  for (const char* other : {"batch: 2",
+                            "train: [norms]",
+                            "learning_rate: 2.0e-4",
+                            "epochs: 4",
+                            "early_stop: 0",
+                            "products: bf16"}) {
     const SweepPlan changed = PlanOf(Tuned(other));
     EXPECT_NE(FinetuneStage(changed).key, FinetuneStage(plan).key) << other;
     EXPECT_EQ(Keys(changed, StageKind::kQuantize), Keys(plan, StageKind::kQuantize)) << other;
@@ -271,7 +276,7 @@ TEST(MethodTest, PlansSayWhatFinetuningsAndOptionsAre) {
                 "stop 3, batch 2; trains scales, norms\n"));
   EXPECT_EQ(PlanJson(spec, {}, {}, 0)["finetunes"], json::parse(R"([{"name": "kl",
       "objective": "teacher-kl", "learning_rate": 0.0002, "epochs": 2, "early_stop": 3, "batch": 2,
-      "train": ["scales", "norms"], "gradient_checkpointing": "auto"}])"));
+      "train": ["scales", "norms"], "products": "f32", "gradient_checkpointing": "auto"}])"));
   EXPECT_THAT(PlanJson(Parse(kSmallSweep), {}, {}, 0)["finetunes"], IsEmpty());
   FinetuneSpec steady;
   steady.early_stop = 0;
