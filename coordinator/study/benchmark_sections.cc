@@ -1,6 +1,8 @@
 // The sections that say what is measured with and what is asked: benchmarks, questions, exclude
 // rules, seeds.
 #include <algorithm>
+#include <array>
+#include <cstdint>
 
 #include <absl/strings/numbers.h>
 #include <absl/strings/str_cat.h>
@@ -31,13 +33,68 @@ SamplingSpec ReadSampling(YamlReader& reader, const YAML::Node& node, const std:
   return sampling;
 }
 
-GradingSpec ReadGrading(YamlReader& reader, const YAML::Node& node, const std::string& what) {
+// Ranges as in proto/schemas/stage_spec.schema.json, where a test compares them.
+struct ProgramLimit {
+  const char* name;
+  std::int64_t least;
+  std::int64_t most;
+};
+
+constexpr std::array<ProgramLimit, 7> kProgramLimits = {{
+    {"memory_bytes", std::int64_t{32} << 20, std::int64_t{1} << 40},
+    {"address_space_bytes", 0, std::int64_t{1} << 40},
+    {"processes", 4, 65536},
+    {"output_bytes", 4096, std::int64_t{1} << 30},
+    {"file_bytes", std::int64_t{1} << 20, std::int64_t{1} << 36},
+    {"disk_bytes", std::int64_t{1} << 20, std::int64_t{1} << 36},
+    {"open_files", 16, 65536},
+}};
+
+/// `programs` with what `fields` says instead.
+ProgramLimitsSpec ReadProgramLimits(YamlReader& reader,
+                                    YamlFields& fields,
+                                    ProgramLimitsSpec programs) {
+  programs.timeout_seconds = static_cast<int>(
+      fields.Integer("timeout_seconds", 1, kTimeoutSecondsMax, programs.timeout_seconds));
+  if (const std::optional<YAML::Node> node = fields.Optional("limits")) {
+    YamlFields limits(reader, *node, fields.Path("limits"));
+    for (const ProgramLimit& limit : kProgramLimits) {
+      const std::int64_t value = limits.Integer(limit.name, limit.least, limit.most, limit.least);
+      if (limits.has(limit.name)) {
+        programs.limits[limit.name] = value;
+      }
+    }
+    limits.Finish();
+  }
+  return programs;
+}
+
+GradingSpec ReadGrading(YamlReader& reader,
+                        const YAML::Node& node,
+                        const std::string& what,
+                        const BenchmarkSpec& benchmark) {
   YamlFields fields(reader, node, what);
   GradingSpec grading;
   grading.isolation =
       fields.OneOf("isolation", {"bubblewrap", "landlock", "none"}, grading.isolation);
-  grading.timeout_seconds = static_cast<int>(
-      fields.Integer("timeout_seconds", 1, kTimeoutSecondsMax, grading.timeout_seconds));
+  grading.tests = fields.OneOf("tests", {"apart", "study"}, grading.tests);
+  grading.programs = ReadProgramLimits(reader, fields, grading.programs);
+  for (const std::string& language : kLanguages) {
+    const std::optional<YAML::Node> own = fields.Optional(language);
+    if (!own) {
+      continue;
+    }
+    if (std::none_of(benchmark.files.begin(),
+                     benchmark.files.end(),
+                     [&](const BenchmarkFileSpec& file) { return file.language == language; })) {
+      reader.Error(
+          fields.line(language),
+          absl::StrCat(fields.Path(language), ": the benchmark has no file of this language"));
+    }
+    YamlFields of_language(reader, *own, fields.Path(language));
+    grading.of_language[language] = ReadProgramLimits(reader, of_language, grading.programs);
+    of_language.Finish();
+  }
   fields.Finish();
   return grading;
 }
@@ -90,6 +147,11 @@ void ReadBenchmarkFiles(YamlReader& reader, YamlFields& fields, BenchmarkSpec& b
 
 }  // namespace
 
+const ProgramLimitsSpec& GradingSpec::ProgramsOf(std::string_view language) const {
+  const auto found = of_language.find(std::string(language));
+  return found == of_language.end() ? programs : found->second;
+}
+
 BenchmarkSpec ReadBenchmark(YamlReader& reader, const Placed& name, const YAML::Node& node) {
   YamlFields fields(reader, node, absl::StrCat("benchmark '", name.text, "'"));
   BenchmarkSpec benchmark;
@@ -103,7 +165,7 @@ BenchmarkSpec ReadBenchmark(YamlReader& reader, const Placed& name, const YAML::
   benchmark.post_processing =
       fields.OneOf("post_processing", {"study", "keep_helpers", "none"}, benchmark.post_processing);
   if (const std::optional<YAML::Node> grading = fields.Optional("grading")) {
-    benchmark.grading = ReadGrading(reader, *grading, fields.Path("grading"));
+    benchmark.grading = ReadGrading(reader, *grading, fields.Path("grading"), benchmark);
   }
   fields.Finish();
   return benchmark;

@@ -1,5 +1,7 @@
 #include "coordinator/study/chain.h"
 
+#include <string_view>
+
 #include <absl/strings/str_cat.h>
 
 #include "bitsweep_generated/semantics.h"
@@ -29,10 +31,19 @@ json SamplingJson(const SamplingSpec& sampling) {
           {"max_tokens_total", sampling.max_tokens_total}};
 }
 
-json GradingJson(const BenchmarkSpec& benchmark) {
-  return {{"post_processing", benchmark.post_processing},
-          {"isolation", benchmark.grading.isolation},
-          {"timeout_seconds", benchmark.grading.timeout_seconds}};
+// Defaults that came later are left out, so that what was graded before them keeps its key.
+json GradingJson(const BenchmarkSpec& benchmark, std::string_view language) {
+  const ProgramLimitsSpec& programs = benchmark.grading.ProgramsOf(language);
+  json grading = {{"post_processing", benchmark.post_processing},
+                  {"isolation", benchmark.grading.isolation},
+                  {"timeout_seconds", programs.timeout_seconds}};
+  if (benchmark.grading.tests != GradingSpec().tests) {
+    grading["tests"] = benchmark.grading.tests;
+  }
+  if (!programs.limits.empty()) {
+    grading["limits"] = programs.limits;
+  }
+  return grading;
 }
 
 // Of the quantization, and of its windows where the calibration has no seed of its own.
@@ -269,7 +280,7 @@ StageKey ChainBuilder::Generate(const Context& context, const std::optional<Stag
 
 StageKey ChainBuilder::Grade(const Context& context, const StageKey& generate) {
   const std::string digest = DigestOf(context.file.path);
-  const json grading = GradingJson(context.benchmark);
+  const json grading = GradingJson(context.benchmark, context.file.language);
   StageDefinition stage =
       MakeStage(StageKind::kGrade,
                 {{"benchmark", digest}, {"language", context.file.language}, {"grading", grading}},

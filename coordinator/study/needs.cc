@@ -137,7 +137,10 @@ StageNeeds GenerateNeeds(const StageLoad& load, const SamplingSpec& sampling) {
 StageNeeds GradeNeeds(const GradingSpec& grading, std::string_view language) {
   StageNeeds needs;
   needs.isolation = grading.isolation;
-  needs.host_bytes = (language == "java" ? 1024 : 512) * kMiB;
+  // A limit that was raised is meant to be used.
+  needs.host_bytes =
+      std::max<std::int64_t>((language == "java" ? 1024 : 512) * kMiB,
+                             grading.ProgramsOf(language).limits.value("memory_bytes", 0LL));
   needs.disk_bytes = 64 * kMiB;
   return needs;
 }

@@ -83,9 +83,20 @@ struct SamplingSpec {
   std::optional<std::uint64_t> seed;  // Instead of the one derived from the sweep's seed.
 };
 
+/// What the programs of one language may use.
+struct ProgramLimitsSpec {
+  int timeout_seconds = 15;  // CPU time of each process.
+  // Members of a grade spec's `/grading/limits` as written; the grader has the defaults.
+  nlohmann::json limits = nlohmann::json::object();
+};
+
 struct GradingSpec {
   std::string isolation = "bubblewrap";  // "bubblewrap", "landlock" or "none"
-  int timeout_seconds = 15;
+  std::string tests = "apart";           // From the program, or "study": in its process.
+  ProgramLimitsSpec programs;
+  std::map<std::string, ProgramLimitsSpec> of_language;  // Whole: `programs` with what differs.
+
+  const ProgramLimitsSpec& ProgramsOf(std::string_view language) const;
 };
 
 /// The problems of one language: one file.

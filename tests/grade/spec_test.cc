@@ -1,4 +1,5 @@
 // Stage specs of kind `grade`: what is read, and every mistake by its member.
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -51,8 +52,7 @@ TEST(SpecTest, EveryMemberArrives) {
 
 TEST(SpecTest, LimitsAreSetByNameAndMistakesAreNamed) {
   json spec = Good();
-  spec["grading"]["limits"] = {
-      {"memory_bytes", 1 << 30}, {"processes", 512}, {"open_files", 2000}};
+  spec["grading"]["limits"] = {{"memory_bytes", 1 << 30}, {"processes", 512}, {"open_files", 2000}};
   const auto job = ParseSpec(spec.dump(), "spec.json");
   ASSERT_TRUE(job.ok()) << job.status();
   EXPECT_EQ(job->options.limits.cpu, absl::Seconds(2.5));
@@ -64,6 +64,18 @@ TEST(SpecTest, LimitsAreSetByNameAndMistakesAreNamed) {
   EXPECT_THAT(ErrorOf(spec), HasSubstr("/grading/limits/processes must be a number from 4"));
   spec["grading"]["limits"] = {{"memory", 1}};
   EXPECT_THAT(ErrorOf(spec), HasSubstr("/grading/limits/memory is not a limit"));
+}
+
+TEST(SpecTest, LimitsHaveTheRangesOfTheSchema) {
+  std::ifstream file("../proto/schemas/stage_spec.schema.json");
+  ASSERT_TRUE(file);
+  const json limits =
+      json::parse(file).at("$defs").at("grading").at("properties").at("limits").at("properties");
+  EXPECT_EQ(limits.size(), kLimitOptions.size());
+  for (const LimitOption& option : kLimitOptions) {
+    EXPECT_EQ(limits.at(option.name).at("minimum"), option.low) << option.name;
+    EXPECT_EQ(limits.at(option.name).at("maximum"), option.high) << option.name;
+  }
 }
 
 TEST(SpecTest, GradingHasTheStudysDefaults) {
@@ -107,8 +119,8 @@ TEST(SpecTest, MistakesNameTheMember) {
 }
 
 TEST(FailureClassTest, WhatTheMachineDidIsTriedAgain) {
-  for (const absl::Status& status :
-       {absl::UnavailableError("a process ended"), absl::DeadlineExceededError("no answer in time")}) {
+  for (const absl::Status& status : {absl::UnavailableError("a process ended"),
+                                     absl::DeadlineExceededError("no answer in time")}) {
     EXPECT_STREQ(FailureClassOf(status), "sandbox") << status;
   }
   EXPECT_STREQ(FailureClassOf(absl::InvalidArgumentError("a wrong member")), "bad_input");
