@@ -77,6 +77,7 @@ nlohmann::json ReadBlockTuning(YamlReader& reader,
                                const std::string& what) {
   YamlFields fields(reader, node, what);
   const Training read = ReadTraining(fields, Training());
+  const std::string products = fields.OneOf("products", ProductsNames(), FinetuneSpec().products);
   fields.Finish();
   nlohmann::json out = nlohmann::json::object();
   const auto keep = [&](const char* key, const auto& value) {
@@ -88,6 +89,7 @@ nlohmann::json ReadBlockTuning(YamlReader& reader,
   keep("epochs", read.epochs);
   keep("early_stop", read.early_stop);
   keep("batch", read.batch);
+  keep("products", products);
   return out;
 }
 
@@ -244,7 +246,7 @@ FinetuneSpec ReadFinetune(YamlReader& reader, const Placed& name, const YAML::No
   finetune.batch = read.batch;
   finetune.train = ReadTrain(reader, fields);
   finetune.code_moves = ReadCodeMoves(fields, finetune.objective);
-  finetune.products = fields.OneOf("products", {"f32", "bf16"}, finetune.products);
+  finetune.products = fields.OneOf("products", ProductsNames(), finetune.products);
   finetune.gradient_checkpointing = fields.OneOf(
       "gradient_checkpointing", {"auto", "on", "off"}, finetune.gradient_checkpointing);
   fields.Finish();

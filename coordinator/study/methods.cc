@@ -36,6 +36,11 @@ const std::vector<std::string>& InitialisationNames() {
   return kNames;
 }
 
+const std::vector<std::string>& ProductsNames() {
+  static const std::vector<std::string> kNames = {"f32", "bf16"};
+  return kNames;
+}
+
 json QuantizeMethod(const PrecisionSpec& precision) {
   json method = precision.options;
   method["name"] = precision.method;

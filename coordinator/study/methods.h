@@ -23,6 +23,9 @@ const std::vector<std::string>& TrainedPartNames();
 /// `initialisation` of a precision's options; the first is the default.
 const std::vector<std::string>& InitialisationNames();
 
+/// `products` of a fine-tuning or of a block's; the first is the default.
+const std::vector<std::string>& ProductsNames();
+
 /// `method` of a quantize stage, in its spec and in its key.
 nlohmann::json QuantizeMethod(const PrecisionSpec& precision);
 

@@ -1,9 +1,10 @@
 """Quantizes linears with the AQLM reference quantizer, on the files that `bitsweep-engine bench quantize --input` takes.
 
   python3 reference_linear.py make SEED[,SEED...] DIR          writes DIR/linear-SEED.safetensors (4096x4096, synthetic)
-  python3 reference_linear.py run CHECKOUT FILE CONFIG[,...]   CONFIG as 1x15: codebooks x bits; prints seconds and loss
+  python3 reference_linear.py run CHECKOUT FILE CONFIG[,...] [SEED,...]
+                                                               CONFIG as 1x15: codebooks x bits; prints seconds and loss
 
-CHECKOUT is a checkout of github.com/Vahe1994/AQLM; its own defaults are used, with a relative tolerance of 0.01.
+A small linear goes first, so that no call pays for the start of libraries. CHECKOUT is a checkout of github.com/Vahe1994/AQLM; its own defaults are used, with a relative tolerance of 0.01.
 """
 
 import contextlib
@@ -36,11 +37,12 @@ def make(seed, folder):
     save_file(tensors, f"{folder}/linear-{seed}.safetensors")
 
 
-def run(file, config, seed=0):
+def run(file, config, seed, size=IN_FEATURES):
+    """Quantizes the first `size` rows and columns."""
     from aq_engine import AQEngine
 
     codebooks, bits = map(int, config.split("x"))
-    tensors = load_file(file)
+    tensors = {name: tensor[:size, :size].contiguous() for name, tensor in load_file(file).items()}
     torch.manual_seed(seed)
     random.seed(seed)
     weight = tensors["weight"].cuda()
@@ -64,16 +66,18 @@ def run(file, config, seed=0):
     with torch.no_grad():
         gap = (quantized() - weight).double()
         loss = ((gap @ engine.XTX) * gap).sum() / ((weight.double() @ engine.XTX) * weight.double()).sum()
-    print(f"{file} {config}: {seconds:.2f} s, relative loss {loss.item():.5f}", flush=True)
+    print(f"{file} {config}, {size}x{size}, seed {seed}: {seconds:.2f} s, relative loss {loss.item():.5f}", flush=True)
 
 
 if __name__ == "__main__":
     if len(sys.argv) == 4 and sys.argv[1] == "make":
         for one_seed in sys.argv[2].split(","):
             make(int(one_seed), sys.argv[3])
-    elif len(sys.argv) == 5 and sys.argv[1] == "run":
+    elif len(sys.argv) in (5, 6) and sys.argv[1] == "run":
         sys.path.insert(0, sys.argv[2])
+        run(sys.argv[3], "1x8", 0, size=256)
         for one_config in sys.argv[4].split(","):
-            run(sys.argv[3], one_config)
+            for one_seed in (sys.argv[5] if len(sys.argv) == 6 else "0").split(","):
+                run(sys.argv[3], one_config, int(one_seed))
     else:
         sys.exit(__doc__)

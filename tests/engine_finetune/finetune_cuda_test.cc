@@ -10,6 +10,7 @@
 #include "tests/engine_finetune/quantized_tiny.h"
 #include "worker/engine/finetune/block_tuning.h"
 #include "worker/engine/finetune/code_moves.h"
+#include "worker/engine/finetune/linear_codes.h"
 #include "worker/engine/finetune/model_finetuner.h"
 #include "worker/engine/finetune/student.h"
 #include "worker/engine/finetune/teacher.h"
@@ -93,6 +94,62 @@ TEST_P(FinetuneCudaTest, GradientsAreTheCpus) {
     const at::Tensor& want = gradients[false][p];
     const double error = (gradients[true][p].cpu() - want).norm().item<double>();
     EXPECT_LE(error, 1e-4 * want.norm().item<double>()) << p;
+  }
+}
+
+TEST(TeacherCudaTest, HalfWeightsAreTheSameTeacher) {
+  if (!at::hasCUDA()) {
+    GTEST_SKIP() << "skipped: no GPU, or a libtorch without CUDA";
+  }
+  const auto checkpoint = Checkpoint::Open("../deploy/demo/models/sparrow-1m");
+  const at::Tensor ids = at::arange(20).unsqueeze(0);
+  const auto half = Teacher::Load(*checkpoint, at::kCUDA);
+  ASSERT_EQ(half->lm_head.scalar_type(), at::kHalf);
+  Teacher wide(LlamaModel::Load(*checkpoint, at::kFloat, at::kCUDA), ids);
+  Teacher narrow(half, ids);
+  Teacher rounded(half, ids, /*tf32=*/true);
+  const at::Tensor want = wide.Hidden({0});
+  EXPECT_TRUE(at::equal(narrow.Hidden({0}), want));
+  const double error = (rounded.Hidden({0}) - want).norm().item<double>();
+  EXPECT_LT(error, 3e-3 * want.norm().item<double>());
+  EXPECT_FALSE(at::globalContext().allowTF32CuBLAS());
+}
+
+TEST(LinearCodesCudaTest, ValuesAndGradientsAreTheCpus) {
+  if (!at::hasCUDA()) {
+    GTEST_SKIP() << "skipped: no GPU, or a libtorch without CUDA";
+  }
+  struct Shape {
+    std::int64_t rows, groups, books, entries;
+  };
+  for (const Shape& n : {Shape{1, 1, 1, 2}, Shape{13, 7, 3, 31}, Shape{1024, 512, 1, 32768}}) {
+    at::manual_seed(n.rows);
+    const at::Tensor codes =
+        at::randint(n.entries, {n.rows, n.groups, n.books}, at::kLong).to(at::kInt);
+    const at::Tensor books = at::randn({n.books, n.entries, 1, 8});
+    const at::Tensor scales = at::randn({n.rows, 1, 1, 1});
+    const at::Tensor slope = at::randn({n.rows, n.groups * 8});
+    LinearCodes host(codes, n.entries, 8, at::kCPU);
+    LinearCodes device(codes, n.entries, 8, at::kCUDA);
+    for (const bool moved : {false, true}) {
+      if (moved) {
+        host.codes().add_(1).remainder_(n.entries);
+        device.codes().add_(1).remainder_(n.entries);
+        host.Adopt();
+        device.Adopt();
+      }
+      EXPECT_TRUE(at::equal(device.Decode(books.cuda(), scales.cuda()).cpu(),
+                            host.Decode(books, scales)));
+      at::Tensor want[2];
+      at::Tensor got[2];
+      host.Pull(slope, books, scales, &want[0], &want[1]);
+      device.Pull(slope.cuda(), books.cuda(), scales.cuda(), &got[0], &got[1]);
+      for (const int i : {0, 1}) {
+        EXPECT_LE((got[i].cpu() - want[i]).norm().item<double>(),
+                  1e-5 * want[i].norm().item<double>())
+            << n.rows << " rows, " << (i == 0 ? "codebooks" : "scales");
+      }
+    }
   }
 }
 

@@ -58,6 +58,9 @@ TEST(FinetuneOptionsTest, NamesWhatItRefuses) {
   EXPECT_THAT(refusal("products", "f16"), HasSubstr("f32, bf16"));
   EXPECT_THAT(refusal("learning_rat", 1), HasSubstr("/method/learning_rat: unknown"));
   EXPECT_THAT(BadInputOf([] { Read(json::object()); }), HasSubstr("/method/objective: missing"));
+  const json products = {{"products", "f16"}};
+  EXPECT_THAT(BadInputOf([&] { ReadBlockTuning(StrictObject(products, "spec.json", "/m")); }),
+              testing::AllOf(HasSubstr("/m/products"), HasSubstr("f32, bf16")));
   const json tuning = {{"epoch", 3}};
   EXPECT_THAT(BadInputOf([&] { ReadBlockTuning(StrictObject(tuning, "spec.json", "/m")); }),
               HasSubstr("/m/epoch: unknown"));

@@ -38,13 +38,15 @@ TEST(MethodOptionsTest, BlockTuningIsOffUnlessAskedFor) {
   std::optional<BlockTuneOptions> tuning;
   ReadMethod(StrictObject(method, "spec.json", "/method"), &tuning);
   EXPECT_FALSE(tuning.has_value());
-  method["block_tuning"] = {{"learning_rate", 0.5}};
+  method["block_tuning"] = {{"learning_rate", 0.5}, {"products", "bf16"}};
   const LinearQuantizeOptions options =
       ReadMethod(StrictObject(method, "spec.json", "/method"), &tuning);
   ASSERT_TRUE(tuning.has_value());
   EXPECT_EQ(tuning->learning_rate, 0.5);
   EXPECT_EQ(tuning->epochs, BlockTuneOptions().epochs);
+  EXPECT_EQ(tuning->products, Products::kBf16);
   EXPECT_EQ(MethodJson(options, tuning).at("block_tuning").at("learning_rate"), 0.5);
+  EXPECT_EQ(MethodJson(options, tuning).at("block_tuning").at("products"), "bf16");
   EXPECT_FALSE(MethodJson(options).contains("block_tuning"));
   EXPECT_THAT(Refusal(method), testing::HasSubstr("block_tuning")) << "a linear has no block";
 }

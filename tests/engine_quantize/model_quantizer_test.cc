@@ -198,6 +198,21 @@ TEST_F(ModelQuantizerTest, BlocksSeeTheQuantizedPrefixAndFullPrecisionTargets) {
   EXPECT_TRUE(at::allclose(inputs[1], want, 1e-4, 1e-5));
 }
 
+TEST_F(ModelQuantizerTest, Bf16ProductsTuneABlockAsWell) {
+  options_.block_tuning = BlockTuneOptions{.learning_rate = 3e-3, .epochs = 8, .batch = 2};
+  std::map<Products, double> best;
+  for (const Products products : {Products::kF32, Products::kBf16}) {
+    options_.block_tuning->products = products;
+    const std::string folder = Folder(NameOf(products));
+    Quantize(folder);
+    const nlohmann::json block = Report(folder).at("refinements")[0];
+    best[products] = block.at("best").get<double>();
+    EXPECT_LT(best[products], 0.98 * block.at("untrained").get<double>());
+  }
+  EXPECT_NE(best[Products::kBf16], best[Products::kF32]);
+  EXPECT_NEAR(best[Products::kBf16], best[Products::kF32], 0.02 * best[Products::kF32]);
+}
+
 TEST_F(ModelQuantizerTest, BlockTuningBringsTheBlocksOutputsNearer) {
   const std::string plain = Folder("plain");
   Quantize(plain);

@@ -184,9 +184,13 @@ TEST(MethodTest, MistakesInQuantizerOptionsAreFoundBeforeAnythingRuns) {
             "kmeans, weighted-kmeans; did you mean 'weighted-kmeans'?");
   EXPECT_EQ(Mistakes(WithOptions("block_tuning: {epoch: 3}")),
             "s.yaml:7: precision '2-bit': options: block_tuning: unknown key 'epoch'; allowed: "
-            "learning_rate, epochs, early_stop, batch; did you mean 'epochs'?");
+            "learning_rate, epochs, early_stop, batch, products; did you mean 'epochs'?");
   EXPECT_THAT(Mistakes(WithOptions("block_tuning: true")),
               HasSubstr("options: block_tuning: found 'true'; a mapping"));
+  EXPECT_THAT(Mistakes(WithOptions("block_tuning: {products: f16}")),
+              HasSubstr("block_tuning: products: found 'f16'; allowed: f32, bf16"));
+  EXPECT_EQ(Parse(WithOptions("block_tuning: {products: bf16}")).FindPrecision("2-bit")->options.dump(),
+            R"({"block_tuning":{"products":"bf16"}})");
   EXPECT_THAT(Mistakes(WithOptions("block_tuning: {batch: 0}")),
               HasSubstr("block_tuning: batch: found '0'; allowed: an integer from 1 to 4096"));
   EXPECT_THAT(Mistakes(WithOptions("sweep: 3")),
@@ -255,6 +259,12 @@ TEST(MethodTest, NamesAreThoseOfTheStageSpecsSchema) {
   }
   EXPECT_EQ(json(TrainedPartNames()),
             definitions.at("finetune_method").at("properties").at("train").at("items").at("enum"));
+  const json& tuning = definitions.at("method").at("properties").at("block_tuning");
+  for (const auto& [name, member] : tuning.at("properties").items()) {
+    for (const std::string& text : texts(name, member)) {
+      EXPECT_EQ(Mistakes(WithOptions("block_tuning: {" + text + "}")), "") << text;
+    }
+  }
   const std::set<std::string> beside = {"name", "codebooks", "codebook_bits", "group_size"};
   for (const auto& [name, member] : definitions.at("method").at("properties").items()) {
     for (const std::string& text : texts(name, member)) {

@@ -35,4 +35,14 @@ at::ScalarType DtypeOf(const Numerics& numerics) {
   ThrowBadInput("dtype '" + numerics.dtype + "': want f32, f16 or bf16");
 }
 
+Tf32Products::Tf32Products(bool allows) : before_(at::globalContext().allowTF32CuBLAS()) {
+  if (allows) {
+    at::globalContext().setAllowTF32CuBLAS(true);
+  }
+}
+
+Tf32Products::~Tf32Products() {
+  at::globalContext().setAllowTF32CuBLAS(before_);
+}
+
 }  // namespace bitsweep::engine

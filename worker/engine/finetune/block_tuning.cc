@@ -58,6 +58,7 @@ BlockTuneOptions ReadBlockTuning(StrictObject object) {
   options.epochs = static_cast<int>(object.IntOr("epochs", 1, 1000, options.epochs));
   options.early_stop = static_cast<int>(object.IntOr("early_stop", 0, 1000, options.early_stop));
   options.batch = object.IntOr("batch", 1, 4096, options.batch);
+  options.products = ReadProducts(object);
   object.Finish();
   return options;
 }
@@ -66,7 +67,8 @@ nlohmann::json ToJson(const BlockTuneOptions& options) {
   return {{"learning_rate", options.learning_rate},
           {"epochs", options.epochs},
           {"early_stop", options.early_stop},
-          {"batch", options.batch}};
+          {"batch", options.batch},
+          {"products", NameOf(options.products)}};
 }
 
 void NumberSequences(std::int64_t train, std::int64_t validation, TrainProblem* problem) {
@@ -93,7 +95,9 @@ TrainState TuneBlock(const BlockTuneProblem& problem,
                    *input_layernorm,
                    *post_attention_layernorm,
                    at::kFloat,
-                   problem.train_inputs.device());
+                   problem.train_inputs.device(),
+                   /*with_code_gradients=*/false,
+                   /*bf16_products=*/options.products == Products::kBf16);
   TrainProblem training;
   training.name = prefix;
   training.seed = problem.seed;

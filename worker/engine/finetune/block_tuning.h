@@ -12,6 +12,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "worker/engine/checkpoint/checkpoint.h"
+#include "worker/engine/finetune/products.h"
 #include "worker/engine/finetune/trainer.h"
 #include "worker/engine/model/llama.h"
 #include "worker/engine/strict_object.h"
@@ -24,6 +25,7 @@ struct BlockTuneOptions {
   int epochs = 10;
   int early_stop = 3;
   std::int64_t batch = 8;  // Sequences a step. Adam's betas are 0.9 and 0.95.
+  Products products = Products::kF32;
 };
 
 /// Every member is optional. Throws kBadInput naming member, value and what is allowed.

@@ -8,8 +8,6 @@ namespace bitsweep::engine {
 namespace {
 
 const std::vector<std::string> kCheckpointing = {"auto", "on", "off"};
-// In the order of Products.
-const std::vector<std::string> kProducts = {"f32", "bf16"};
 // In the order of CodeMetric.
 const std::vector<std::string> kCodeMetrics = {"euclidean", "adam"};
 
@@ -79,10 +77,7 @@ FinetuneOptions ReadFinetuneMethod(StrictObject method) {
       method.ChoiceOr("gradient_checkpointing", kCheckpointing, kCheckpointing.front());
   options.checkpointing = static_cast<GradientCheckpointing>(
       std::find(kCheckpointing.begin(), kCheckpointing.end(), chosen) - kCheckpointing.begin());
-  options.products =
-      method.ChoiceOr("products", kProducts, kProducts.front()) == kProducts.front()
-          ? Products::kF32
-          : Products::kBf16;
+  options.products = ReadProducts(method);
   if (options.objective == FinetuneObjective::kPvTeacherKl) {
     ReadCodeMoves(method, &options.codes);
   }
@@ -103,7 +98,7 @@ nlohmann::json ToJson(const FinetuneOptions& options) {
       {"batch", options.batch},
       {"train", train},
       {"gradient_checkpointing", kCheckpointing[static_cast<std::size_t>(options.checkpointing)]},
-      {"products", kProducts[static_cast<std::size_t>(options.products)]}};
+      {"products", NameOf(options.products)}};
   if (options.objective == FinetuneObjective::kPvTeacherKl) {
     method["code_learning_rate"] = options.codes.learning_rate;
     method["code_every"] = options.codes.every;

@@ -10,6 +10,7 @@
 
 #include "worker/engine/finetune/code_moves.h"
 #include "worker/engine/finetune/parameters.h"
+#include "worker/engine/finetune/products.h"
 #include "worker/engine/strict_object.h"
 
 namespace bitsweep::engine {
@@ -28,13 +29,6 @@ inline constexpr std::int64_t kKeptGraphBytesMax = std::int64_t{512} << 20;
 enum class FinetuneObjective {
   kTeacherKl,   // What is not codes.
   kPvTeacherKl  // PV-tuning (arXiv 2405.14852): codes, too.
-};
-
-/// What the products with a block's linears are computed in, forwards and backwards. All else, the
-/// master values among it, is f32.
-enum class Products {
-  kF32,
-  kBf16
 };
 
 /// Defaults are the study's (arXiv 2503.07103); those of `codes` are a start, not

@@ -22,6 +22,8 @@ LinearCodes::LinearCodes(const at::Tensor& codes,
 void LinearCodes::Adopt() {
   if (codes_.is_cpu()) {
     index_.Build(shape_, codes_.data_ptr<std::int32_t>(), 1);
+  } else if (DeviceCodes::Serves(shape_, codes_.device())) {
+    on_device_.Build(shape_, codes_);
   }
 }
 
@@ -53,6 +55,10 @@ bool LinearCodes::TakenByLoops(const at::Tensor& values) const {
   return values.is_cpu() && values.scalar_type() == at::kFloat;
 }
 
+bool LinearCodes::TakenByDevice(const at::Tensor& values) const {
+  return on_device_.IsBuilt() && values.scalar_type() == at::kFloat;
+}
+
 at::Tensor LinearCodes::Decode(const at::Tensor& codebooks, const at::Tensor& scales) const {
   const std::int64_t width = shape_.I * shape_.g;
   if (TakenByLoops(codebooks)) {
@@ -64,6 +70,9 @@ at::Tensor LinearCodes::Decode(const at::Tensor& codebooks, const at::Tensor& sc
                          .out = out.data_ptr<float>(),
                          .threads = 1});
     return out;
+  }
+  if (TakenByDevice(codebooks)) {
+    return on_device_.Decode(codebooks, scales);
   }
   at::Tensor sum;
   for (std::int64_t m = 0; m < shape_.M; ++m) {
@@ -79,6 +88,10 @@ void LinearCodes::Pull(const at::Tensor& weight_gradient,
                        const at::Tensor& scales,
                        at::Tensor* codebooks_gradient,
                        at::Tensor* scales_gradient) const {
+  if (TakenByDevice(codebooks)) {
+    on_device_.Pull(weight_gradient, codebooks, scales, codebooks_gradient, scales_gradient);
+    return;
+  }
   const at::Tensor unscaled = Decode(codebooks, at::ones_like(scales));
   *scales_gradient = (weight_gradient * unscaled).sum(1).view(scales.sizes());
   const at::Tensor x = (weight_gradient * scales.view({shape_.O, 1})).contiguous();
@@ -92,7 +105,7 @@ void LinearCodes::Pull(const at::Tensor& weight_gradient,
   }
   const at::Tensor groups = x.view({shape_.O * shape_.I, shape_.g});
   for (std::int64_t m = 0; m < shape_.M; ++m) {
-    // On a GPU this sorts by entry and sums in that order; index_add would race.
+    // On a GPU without kernels of ours this sorts by entry and sums in that order; index_add would race.
     codebooks_gradient->select(0, m).copy_(
         at::embedding_dense_backward(groups, Places(m), shape_.K, -1, false).unsqueeze(1));
   }

@@ -1,7 +1,7 @@
 // The codes of one linear while the model around them is trained. W^ enters a graph as a leaf:
 // decoding it, and pulling the gradient that arrives at it back to codebooks and scales, is done
 // here by the definition (arXiv 2401.06118, section 3) rather than by autograd, once a pass and
-// without a scatter. On the CPU in f32 the quantizer's own loops do it, elsewhere tensor
+// without a scatter. In f32 the quantizer's own loops (CPU) and kernels (GPU) do it, elsewhere tensor
 // operations. Codes stay unless Move is called (code_moves.h). Thread rule: Decode and Pull run in
 // any thread while nobody moves or adopts.
 #pragma once
@@ -11,6 +11,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "worker/engine/finetune/code_moves.h"
+#include "worker/engine/finetune/device_codes.h"
 #include "worker/kernels/codebook_gradient.h"
 
 namespace bitsweep::engine {
@@ -53,10 +54,13 @@ class LinearCodes {
   at::Tensor Places(std::int64_t m) const;
   // Whether the CPU's loops take these values.
   bool TakenByLoops(const at::Tensor& values) const;
+  // Whether the GPU's kernels do.
+  bool TakenByDevice(const at::Tensor& values) const;
 
   kernels::CodeShape shape_;
   at::Tensor codes_;
   kernels::CodeIndex index_;  // Of codes_; on the CPU only.
+  DeviceCodes on_device_;     // Of codes_; where it serves.
 };
 
 }  // namespace bitsweep::engine

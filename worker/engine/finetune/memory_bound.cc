@@ -59,8 +59,8 @@ ParameterSums SumsOf(const FinetuneSizes& sizes) {
     const bool is_codes = parameter.part == TrainedPart::kCodes;
     sums.values += count;
     sums.greatest = std::max(sums.greatest, slope);
-    // Codes have an index beside them on the CPU.
-    sums.bytes += kFloat * count * (is_codes && sizes.on_cpu ? 2 : 1);
+    // Codes have an index beside them.
+    sums.bytes += kFloat * count * (is_codes ? 2 : 1);
     if (sizes.is_trained[p]) {
       // The best value and both moments; codes once more while a move is tried.
       sums.bytes += kFloat * (count * (is_codes ? 2 : 1) + 2 * slope);
@@ -108,7 +108,9 @@ std::int64_t FinetuneMemoryBound(const FinetuneSizes& sizes) {
                                         kPullCopies * (largest + tokens * config.hidden_size));
   const std::int64_t hidden = kFloat * sizes.sequences * sizes.length * config.hidden_size;
 
-  std::int64_t bytes = kFloat * teacher + sums.bytes;
+  std::int64_t bytes = sizes.teacher_value_bytes * teacher + sums.bytes;
+  // A block of it, and its head, in f32.
+  bytes += sizes.teacher_value_bytes < kFloat ? kFloat * (teacher / config.num_layers + table) : 0;
   bytes += kFloat * sums.gradients * (1 + side_by_side);
   // A step's passes, or those without gradients that measure.
   bytes += std::max(side_by_side * (graphs + around), sizes.threads * (block_graph + around));

@@ -22,6 +22,7 @@ struct FinetuneSizes {
   std::int64_t kept_graph_bytes = 0;  // Of a pass that keeps all graphs.
   bool recompute = false;             // One block's graph at a time instead.
   bool on_cpu = true;
+  std::int64_t teacher_value_bytes = 4;  // As it is kept.
   CodeMoveOptions codes;
 };
 

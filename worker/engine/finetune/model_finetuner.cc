@@ -84,7 +84,9 @@ class ModelFinetuner {
                      options_.device,
                      /*with_code_gradients=*/MovesCodes(),
                      /*bf16_products=*/options_.method.products == Products::kBf16);
-    teacher_.emplace(LlamaModel::Load(*teacher_source_, at::kFloat, options_.device), ids_);
+    teacher_.emplace(Teacher::Load(*teacher_source_, options_.device),
+                     ids_,
+                     /*tf32=*/options_.method.products == Products::kBf16);
     Describe();
     TrainState state;
     const bool goes_on = ReadTrainState(output_dir_, identity_, &state, student_->parameters());
@@ -191,6 +193,7 @@ class ModelFinetuner {
                                     calibration_.sequence_length),
                                 .recompute = recompute_,
                                 .on_cpu = on_cpu,
+                                .teacher_value_bytes = teacher_->head().element_size(),
                                 .codes = options_.method.codes});
   }
 

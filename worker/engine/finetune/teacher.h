@@ -20,8 +20,13 @@ inline constexpr std::int64_t kTeacherBytesMax = std::int64_t{1} << 30;
 
 class Teacher {
  public:
-  /// `ids` [sequences, T] i64 on the CPU. The model is f32.
-  Teacher(std::shared_ptr<const LlamaModel> model, at::Tensor ids);
+  /// `ids` [sequences, T] i64 on the CPU. Weights in half precision are made f32 a block at a time;
+  /// everything is computed in f32, its products in tf32 if `tf32` (numerics.h).
+  Teacher(std::shared_ptr<const LlamaModel> model, at::Tensor ids, bool tf32 = false);
+
+  /// What Teacher takes: on a GPU in the half-precision type that the checkpoint has all its weights in, half of f32's
+  /// memory for a little work in each pass; on the CPU in f32.
+  static std::shared_ptr<const LlamaModel> Load(const Checkpoint& checkpoint, at::Device device);
 
   /// -> [sequences.size() * T, h] f32 on the model's device.
   at::Tensor Hidden(const std::vector<std::int64_t>& sequences);
@@ -34,6 +39,7 @@ class Teacher {
   const std::shared_ptr<const LlamaModel> model_;
   const at::Tensor ids_;
   const bool keeps_;
+  const bool tf32_;
   std::vector<at::Tensor> kept_;  // [T, h] each, undefined until asked for.
 };
 

@@ -89,10 +89,10 @@ StageVerb Configure(CLI::App& app) {
   app.add_option_function<std::string>(
          "--products",
          [flags](const std::string& name) {
-           flags->method.products = name == "bf16" ? Products::kBf16 : Products::kF32;
+           flags->method.products = ProductsOf(name);
          },
          "Of the blocks' linears: f32 or bf16")
-      ->check(CLI::IsMember({"f32", "bf16"}));
+      ->check(CLI::IsMember(ProductsNames()));
   AddCodeOptions(app, &flags->method.codes);
   app.add_option("--gradient-checkpointing", flags->checkpointing, "auto, on or off")
       ->check(CLI::IsMember({"auto", "on", "off"}))

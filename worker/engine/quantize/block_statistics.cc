@@ -31,20 +31,6 @@ std::array<std::int64_t, kTapCount> TapWidths(const ModelConfig& config) {
   return widths;
 }
 
-ExactTf32::ExactTf32(at::ScalarType dtype, at::Device device)
-    : applies_(device.is_cuda() && dtype != at::kFloat),
-      before_(at::globalContext().allowTF32CuBLAS()) {
-  if (applies_) {
-    at::globalContext().setAllowTF32CuBLAS(true);
-  }
-}
-
-ExactTf32::~ExactTf32() {
-  if (applies_) {
-    at::globalContext().setAllowTF32CuBLAS(before_);
-  }
-}
-
 void ChunkProducts::Add(const BlockTaps& taps) {
   const std::array<const at::Tensor*, kTapCount> inputs = {
       &taps.attention_input, &taps.o_input, &taps.mlp_input, &taps.down_input};

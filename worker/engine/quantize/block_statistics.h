@@ -29,21 +29,6 @@ std::size_t TapOf(const std::string& linear);
 /// Features of each.
 std::array<std::int64_t, kTapCount> TapWidths(const ModelConfig& config);
 
-/// Lets products of half-precision inputs of `dtype` on a GPU run on tf32 matrix instructions while
-/// it lives: tf32 keeps 10 fraction bits, all that f16 and bf16 have, so nothing is lost. A setting
-/// of the process, so one thread makes it around the work of all. Nothing for other inputs.
-class ExactTf32 {
- public:
-  ExactTf32(at::ScalarType dtype, at::Device device);
-  ~ExactTf32();
-  ExactTf32(const ExactTf32&) = delete;
-  ExactTf32& operator=(const ExactTf32&) = delete;
-
- private:
-  const bool applies_;
-  const bool before_;
-};
-
 /// One chunk's sums of x x^T, [in, in] f32 each.
 class ChunkProducts {
  public:

@@ -76,6 +76,11 @@ StageVerb ConfigureQuantize(CLI::App& app) {
       ->capture_default_str();
   app.add_option("--block-batch", flags->block_tuning.batch, "Sequences a step")
       ->capture_default_str();
+  app.add_option_function<std::string>(
+         "--block-products",
+         [flags](const std::string& name) { flags->block_tuning.products = ProductsOf(name); },
+         "Of the blocks' linears: f32 or bf16")
+      ->check(CLI::IsMember(ProductsNames()));
   app.add_option("--calibration", flags->calibration, "JSON lines {\"text\"}")->required();
   app.add_option("--sequences", flags->sequences, "Sequences, validation included")->required();
   app.add_option("--sequence-length", flags->sequence_length, "Tokens a sequence")->required();

@@ -1,0 +1,128 @@
+#include "worker/engine/finetune/device_codes.h"
+
+#include <string>
+
+#include <ATen/ATen.h>
+
+#include "worker/engine/error.h"
+
+#if defined(BITSWEEP_CUDA)
+#include <c10/core/DeviceGuard.h>
+#include <c10/cuda/CUDAStream.h>
+#endif
+
+namespace bitsweep::engine {
+
+#if defined(BITSWEEP_CUDA)
+
+namespace {
+
+void Check(kernels::KernelStatus status, const char* op) {
+  if (status == kernels::KernelStatus::kOk) {
+    return;
+  }
+  throw EngineError(
+      FailureClass::kBug,
+      std::string("cuda ") + op + ": " +
+          (status == kernels::KernelStatus::kBadShape ? "bad shape" : kernels::LastDeviceError()));
+}
+
+kernels::DeviceStream StreamOf(const at::Tensor& tensor) {
+  return c10::cuda::getCurrentCUDAStream(tensor.device().index()).stream();
+}
+
+}  // namespace
+
+bool DeviceCodes::Serves(const kernels::CodeShape& shape, at::Device device) {
+  if (!device.is_cuda() || shape.g != 8) {
+    return false;
+  }
+  const c10::DeviceGuard guard(device);
+  return kernels::DeviceSupported();
+}
+
+void DeviceCodes::Build(const kernels::CodeShape& shape, const at::Tensor& codes) {
+  const c10::DeviceGuard guard(codes.device());
+  shape_ = shape;
+  codes_ = codes;
+  begins_ = at::empty({shape.M, shape.K + 1}, codes.options());
+  positions_ = at::empty({shape.M, shape.O * shape.I}, codes.options());
+  const at::Tensor workspace =
+      at::empty({kernels::CodeIndexWorkspaceBytes(shape)}, codes.options().dtype(at::kByte));
+  Check(kernels::BuildCodeIndexCuda({.shape = shape_,
+                                     .begins = begins_.data_ptr<std::int32_t>(),
+                                     .positions = positions_.data_ptr<std::int32_t>()},
+                                    codes_.data_ptr<std::int32_t>(),
+                                    workspace.data_ptr(),
+                                    StreamOf(codes_)),
+        "code index");
+}
+
+at::Tensor DeviceCodes::Decode(const at::Tensor& codebooks, const at::Tensor& scales) const {
+  const c10::DeviceGuard guard(codes_.device());
+  at::Tensor out = at::empty({shape_.O, shape_.I * shape_.g}, codebooks.options());
+  Check(kernels::DequantizeCuda({.shape = shape_,
+                                 .codes = codes_.data_ptr<std::int32_t>(),
+                                 .codebooks = codebooks.data_ptr<float>(),
+                                 .scales = scales.data_ptr<float>(),
+                                 .out = out.data_ptr<float>()},
+                                nullptr,
+                                StreamOf(codes_)),
+        "dequantize");
+  return out;
+}
+
+void DeviceCodes::Pull(const at::Tensor& weight_gradient,
+                       const at::Tensor& codebooks,
+                       const at::Tensor& scales,
+                       at::Tensor* codebooks_gradient,
+                       at::Tensor* scales_gradient) const {
+  const c10::DeviceGuard guard(codes_.device());
+  const at::Tensor slope = weight_gradient.contiguous();
+  at::Tensor unscaled = Decode(codebooks, at::ones_like(scales));
+  *scales_gradient = unscaled.mul_(slope).sum(1).view(scales.sizes());
+  *codebooks_gradient = at::empty(codebooks.sizes(), codebooks.options());
+  Check(kernels::CodebookGradientCuda({.shape = shape_,
+                                       .begins = begins_.data_ptr<std::int32_t>(),
+                                       .positions = positions_.data_ptr<std::int32_t>()},
+                                      slope.data_ptr<float>(),
+                                      scales.data_ptr<float>(),
+                                      codebooks_gradient->data_ptr<float>(),
+                                      StreamOf(codes_)),
+        "codebook gradient");
+}
+
+#else
+
+namespace {
+
+[[noreturn]] void WithoutKernels() {
+  throw EngineError(FailureClass::kBug, "codes on a device, in a build without its kernels");
+}
+
+}  // namespace
+
+bool DeviceCodes::Serves(const kernels::CodeShape& /*shape*/, at::Device /*device*/) {
+  return false;
+}
+
+void DeviceCodes::Build(const kernels::CodeShape& /*shape*/, const at::Tensor& /*codes*/) {
+  WithoutKernels();
+}
+
+at::Tensor DeviceCodes::Decode(const at::Tensor& /*codebooks*/,
+                               const at::Tensor& /*scales*/) const {
+  WithoutKernels();
+}
+
+void DeviceCodes::Pull(const at::Tensor& /*weight_gradient*/,
+                       const at::Tensor& /*codebooks*/,
+                       const at::Tensor& /*scales*/,
+                       at::Tensor* /*codebooks_gradient*/,
+                       at::Tensor* /*scales_gradient*/) const {
+  WithoutKernels();
+}
+
+#endif
+
+}  // namespace bitsweep::engine
