@@ -11,6 +11,7 @@
 #include <c10/core/GradMode.h>
 
 #include "worker/engine/device_list.h"
+#include "worker/engine/numerics.h"
 #include "worker/engine/tasks.h"
 
 namespace bitsweep::engine {
