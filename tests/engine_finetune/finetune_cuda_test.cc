@@ -107,7 +107,7 @@ TEST(TeacherCudaTest, HalfWeightsAreTheSameTeacher) {
   ASSERT_EQ(half->lm_head.scalar_type(), at::kHalf);
   Teacher wide(LlamaModel::Load(*checkpoint, at::kFloat, at::kCUDA), ids);
   Teacher narrow(half, ids);
-  Teacher rounded(half, ids, /*tf32=*/true);
+  Teacher rounded(half, ids, {.tf32 = true});
   const at::Tensor want = wide.Hidden({0});
   EXPECT_TRUE(at::equal(narrow.Hidden({0}), want));
   const double error = (rounded.Hidden({0}) - want).norm().item<double>();

@@ -153,6 +153,30 @@ TEST(GradientsTest, KlIsItsDefinition) {
 
 class StudentGradientsTest : public testing::TestWithParam<bool> {};
 
+TEST(TeacherTest, KeepsWhatItsLimitsHoldAndComputesTheRestAnew) {
+  const QuantizedTiny tiny;
+  const auto model = LlamaModel::Load(*tiny.Teacher(), at::kFloat, at::kCPU);
+  const at::Tensor ids = at::arange(36).view({3, 12});
+  const std::int64_t bytes = 12 * model->config.hidden_size * 4;
+  Teacher on_device(model, ids);
+  Teacher on_host(model, ids, {.device_bytes_max = 3 * bytes - 1, .host_bytes_max = 2 * bytes + 1});
+  Teacher nowhere(model, ids, {.device_bytes_max = 0});
+  EXPECT_EQ(on_device.kept(), 3);
+  EXPECT_EQ(on_host.kept(), 2);
+  EXPECT_EQ(nowhere.kept(), 0);
+  const at::Tensor want = on_device.Hidden({0, 1, 2});
+  ASSERT_EQ(want.sizes(), (std::vector<std::int64_t>{36, model->config.hidden_size}));
+  for (Teacher* teacher : {&on_host, &nowhere}) {
+    EXPECT_TRUE(at::equal(teacher->Hidden({0, 1, 2}), want));
+  }
+  // What is computed from now on is something else.
+  at::Tensor(model->norm).mul_(2.0);
+  EXPECT_TRUE(at::equal(on_device.Hidden({0, 1, 2}), want));
+  EXPECT_TRUE(at::equal(on_host.Hidden({0, 1}), want.narrow(0, 0, 24)));
+  EXPECT_TRUE(at::equal(on_host.Hidden({2}), 2.0 * want.narrow(0, 24, 12)));
+  EXPECT_TRUE(at::equal(nowhere.Hidden({0}), 2.0 * want.narrow(0, 0, 12)));
+}
+
 // The teacher is computed in f32, which is a constant of the loss.
 TEST_P(StudentGradientsTest, OfEveryParameterAgreeWithFiniteDifferences) {
   const QuantizedTiny tiny(GetParam());

@@ -24,6 +24,7 @@
 #include "worker/engine/finetune/teacher.h"
 #include "worker/engine/finetune/train_state_file.h"
 #include "worker/engine/finetune/trainer.h"
+#include "worker/engine/host_memory.h"
 
 namespace bitsweep::engine {
 namespace {
@@ -86,7 +87,11 @@ class ModelFinetuner {
                      /*bf16_products=*/options_.method.products == Products::kBf16);
     teacher_.emplace(Teacher::Load(*teacher_source_, options_.device),
                      ids_,
-                     /*tf32=*/options_.method.products == Products::kBf16);
+                     TeacherOptions{.tf32 = options_.method.products == Products::kBf16,
+                                    .host_bytes_max = HostBytesForTeacher()});
+    events_.Log("info",
+                "the teacher's hidden states of " + std::to_string(teacher_->kept()) + " of " +
+                    std::to_string(ids_.size(0)) + " sequences are kept");
     Describe();
     TrainState state;
     const bool goes_on = ReadTrainState(output_dir_, identity_, &state, student_->parameters());
@@ -176,6 +181,11 @@ class ModelFinetuner {
       };
       problem_.adopt_codes = [this] { student_->AdoptCodes(); };
     }
+  }
+
+  // On a GPU the host has little else to hold. On the CPU the memory bound counts what is kept.
+  std::int64_t HostBytesForTeacher() const {
+    return options_.device.is_cpu() ? 0 : AvailableHostMemory() / 2;
   }
 
   std::int64_t MemoryBound() const {

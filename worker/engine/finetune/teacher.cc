@@ -1,5 +1,6 @@
 #include "worker/engine/finetune/teacher.h"
 
+#include <algorithm>
 #include <set>
 #include <string>
 #include <utility>
@@ -40,12 +41,17 @@ std::shared_ptr<const LlamaModel> Teacher::Load(const Checkpoint& checkpoint, at
   return LlamaModel::Load(checkpoint, kept, device);
 }
 
-Teacher::Teacher(std::shared_ptr<const LlamaModel> model, at::Tensor ids, bool tf32)
+Teacher::Teacher(std::shared_ptr<const LlamaModel> model, at::Tensor ids, TeacherOptions options)
     : model_(std::move(model)),
       ids_(std::move(ids)),
-      keeps_(ids_.numel() * model_->config.hidden_size * 4 <= kTeacherBytesMax),
-      tf32_(tf32),
-      kept_(static_cast<std::size_t>(ids_.size(0))) {}
+      tf32_(options.tf32) {
+  const std::int64_t sequence_bytes = ids_.size(1) * model_->config.hidden_size * 4;
+  keeps_on_device_ = sequence_bytes * ids_.size(0) <= options.device_bytes_max;
+  kept_max_ = keeps_on_device_
+                  ? ids_.size(0)
+                  : std::min(ids_.size(0), options.host_bytes_max / sequence_bytes);
+  kept_.resize(static_cast<std::size_t>(kept_max_));
+}
 
 at::Tensor Teacher::Compute(std::int64_t sequence) const {
   const c10::NoGradGuard no_grad;
@@ -63,10 +69,14 @@ at::Tensor Teacher::Compute(std::int64_t sequence) const {
 at::Tensor Teacher::Hidden(const std::vector<std::int64_t>& sequences) {
   std::vector<at::Tensor> rows;
   for (const std::int64_t sequence : sequences) {
+    if (sequence >= kept_max_) {
+      rows.push_back(Compute(sequence));
+      continue;
+    }
     at::Tensor& kept = kept_[static_cast<std::size_t>(sequence)];
-    rows.push_back(kept.defined() ? kept : Compute(sequence));
-    if (keeps_) {
-      kept = rows.back();
+    rows.push_back(kept.defined() ? kept.to(model_->lm_head.device()) : Compute(sequence));
+    if (!kept.defined()) {
+      kept = keeps_on_device_ ? rows.back() : rows.back().cpu();
     }
   }
   return rows.size() == 1 ? rows[0] : at::cat(rows);

@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
-#include <fstream>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -17,6 +16,7 @@
 #include "worker/engine/error.h"
 #include "worker/engine/generate/batch.h"
 #include "worker/engine/generate/stages.h"
+#include "worker/engine/host_memory.h"
 #include "worker/engine/model/decoder.h"
 #include "worker/engine/numerics.h"
 #include "worker/engine/strict_object.h"
@@ -105,20 +105,6 @@ std::vector<benchmark::Record> ReadRecords(const GenerateSpec& spec) {
   return records;
 }
 
-// MemAvailable of /proc/meminfo in bytes; 0 where there is none.
-std::int64_t AvailableMemory() {
-  std::ifstream meminfo("/proc/meminfo");
-  std::string key;
-  std::int64_t kibibytes = 0;
-  std::string rest;
-  while (meminfo >> key >> kibibytes && std::getline(meminfo, rest)) {
-    if (key == "MemAvailable:") {
-      return kibibytes * 1024;
-    }
-  }
-  return 0;
-}
-
 std::int64_t ChooseSlots(const GenerateSpec& spec, const DecoderModel& model, bool gpu) {
   if (spec.slots > 0) {
     return spec.slots;
@@ -128,7 +114,7 @@ std::int64_t ChooseSlots(const GenerateSpec& spec, const DecoderModel& model, bo
   }
   // Every thread has a staging slot more.
   const std::int64_t affordable =
-      AvailableMemory() / kCacheShareDivisor / model.SlotBytes(spec.options.tokens_max);
+      AvailableHostMemory() / kCacheShareDivisor / model.SlotBytes(spec.options.tokens_max);
   return std::clamp<std::int64_t>(affordable - spec.options.threads, 1, kSlotsMaxCpu);
 }
 
