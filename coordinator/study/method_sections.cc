@@ -32,7 +32,7 @@ constexpr std::array<IntegerOption, 6> kIntegerOptions = {{{"kmeans_iterations",
                                                            {"least_squares_steps", 1, 1000},
                                                            {"sweeps", 1, 1000},
                                                            {"adam_steps", 1, 100'000},
-                                                           {"beam_size", 1, 1}}};
+                                                           {"beam_size", 1, 64}}};
 constexpr std::array<NumberOption, 3> kNumberOptions = {{{"relative_mse_tolerance", 0, 1},
                                                          {"relative_loss_floor", 0, 1},
                                                          {"adam_learning_rate", 0, 1}}};

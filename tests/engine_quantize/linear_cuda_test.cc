@@ -1,6 +1,7 @@
 // The GPU's quantizer of a linear against the CPU's. Labelled gpu; without a Hopper GPU or without
 // CUDA in the build it skips aloud.
 #include <cmath>
+#include <map>
 #include <cstdio>
 
 #include <gtest/gtest.h>
@@ -78,6 +79,19 @@ TEST_F(LinearCudaTest, LossesAreTheCpus) {
                 1e-3 * gpu.loss);
   }
   EXPECT_LT(std::abs(sum / count), 0.01);
+}
+
+TEST_F(LinearCudaTest, SeveralHypothesesLowerTheLossAsOnTheCpu) {
+  const SyntheticLinear linear(131, 200, 23);
+  std::map<int, double> losses;
+  for (const int beam : {1, 4}) {
+    LinearQuantizeOptions options;
+    options.beam_size = beam;
+    losses[beam] = Run(linear, options, at::kCUDA).loss;
+    const double cpu = Run(linear, options, at::kCPU).loss;
+    EXPECT_NEAR(losses[beam], cpu, 0.03 * cpu) << beam;
+  }
+  EXPECT_LT(losses[4], 0.98 * losses[1]);
 }
 
 TEST_F(LinearCudaTest, EqualInputsGiveEqualBits) {

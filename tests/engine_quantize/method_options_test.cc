@@ -55,8 +55,8 @@ TEST(MethodOptionsTest, NamesWhatItRefuses) {
   using testing::HasSubstr;
   EXPECT_THAT(Refusal({{"codebooks", 2}}), HasSubstr("codebook_bits"));
   EXPECT_THAT(Refusal({{"codebooks", 2}, {"codebook_bits", 17}}), HasSubstr("codebook_bits"));
-  EXPECT_THAT(Refusal({{"codebooks", 2}, {"codebook_bits", 8}, {"beam_size", 4}}),
-              HasSubstr("beam_size"));
+  EXPECT_THAT(Refusal({{"codebooks", 2}, {"codebook_bits", 8}, {"beam_size", 65}}),
+              HasSubstr("beam_size is 65"));
   EXPECT_THAT(Refusal({{"codebooks", 2}, {"codebook_bits", 8}, {"codeboks", 4}}),
               HasSubstr("codeboks"));
   EXPECT_THAT(Refusal({{"codebooks", 2}, {"codebook_bits", 8}, {"initialisation", "random"}}),

@@ -7,6 +7,7 @@
 
 #include "worker/engine/error.h"
 #include "worker/engine/keyed_random.h"
+#include "worker/engine/quantize/code_beam_search.h"
 #include "worker/engine/quantize/codebook_update.h"
 #include "worker/engine/quantize/epoch_control.h"
 #include "worker/engine/quantize/f16.h"
@@ -86,7 +87,7 @@ void Search(LinearState& state,
       const std::vector<std::int32_t> order = random.Permutation(state.shape.M);
       codebooks.insert(codebooks.end(), order.begin(), order.end());
     }
-    kernels::CodeSearchSweep({.shape = state.shape,
+    const kernels::CodeSearchArgs args = {.shape = state.shape,
                               .xtx = state.problem.xtx,
                               .codebooks = state.codebooks.data(),
                               .scales = state.scales.data(),
@@ -95,7 +96,12 @@ void Search(LinearState& state,
                               .codes = state.codes.data(),
                               .residual = state.residual.data(),
                               .product = state.product.data(),
-                              .threads = state.threads});
+                              .threads = state.threads};
+    if (options.beam_size > 1) {
+      BeamSearchSweep(args, options.beam_size, at::kCPU);
+    } else {
+      kernels::CodeSearchSweep(args);
+    }
   }
 }
 
@@ -143,6 +149,7 @@ void CheckOptions(const LinearQuantizeOptions& options) {
   RequireRange("epochs_max", options.epochs_max, 1, 100000);
   RequireRange("least_squares_steps", options.least_squares_steps, 1, 1000);
   RequireRange("sweeps", options.sweeps, 1, 1000);
+  RequireRange("beam_size", options.beam_size, 1, kBeamSizeMax);
   RequireRange("adam_steps", options.adam_steps, 1, 100000);
   RequireRange("adam_learning_rate", options.adam_learning_rate, 0.0, 1.0);
 }

@@ -44,6 +44,7 @@ struct LinearQuantizeOptions {
   CodebookUpdate codebook_update = CodebookUpdate::kLeastSquares;
   int least_squares_steps = 2;  // Conjugate-gradient steps an epoch.
   int sweeps = 2;               // Searches over all codes an epoch.
+  int beam_size = 1;            // Hypotheses a row in a search; the study ran 1.
   int adam_steps = 100;
   double adam_learning_rate = 1e-4;  // betas (0, 0.95), eps 1e-8, as in the study's reference run.
 };

@@ -13,6 +13,7 @@
 
 #include "worker/engine/error.h"
 #include "worker/engine/keyed_random.h"
+#include "worker/engine/quantize/code_beam_search.h"
 #include "worker/engine/quantize/epoch_control.h"
 #include "worker/kernels/code_search_panel.h"
 #include "worker/kernels/codebook_gradient.h"
@@ -224,6 +225,19 @@ class CudaLinear {
       const std::vector<std::int32_t> books = random.Permutation(n_.M);
       packed.insert(packed.end(), books.begin(), books.end());
     }
+    if (options_.beam_size > 1) {
+      BeamSearchSweep({.shape = n_,
+                       .xtx = Floats(xtx_),
+                       .codebooks = Floats(codebooks_),
+                       .scales = Floats(scales_),
+                       .group_order = packed.data(),
+                       .codebook_order = packed.data() + n_.I,
+                       .codes = codes_.data_ptr<std::int32_t>(),
+                       .product = product_.data_ptr<float>()},
+                      options_.beam_size,
+                      weight_.device());
+      return;
+    }
     const at::Tensor orders = ToDevice(packed);
     const at::Tensor groups = orders.narrow(0, 0, n_.I);
     const at::Tensor columns =
@@ -377,13 +391,6 @@ LinearResult QuantizeLinearCuda(const LinearTensors& tensors,
   linear.CopyTo(&result);
   whole.AddTo(&result.seconds);
   return result;
-}
-
-std::int64_t QuantizeLinearCudaBytes(const kernels::CodeShape& n) {
-  const std::int64_t matrix = n.O * n.I * n.g * 4;
-  // W H, D, P and, in an update, four more of their size; codes, their index and its sort.
-  return 8 * matrix + n.O * n.I * n.M * 8 + kernels::CodeSearchWorkspaceBytes(n) +
-         n.O * n.I * 32 + n.M * n.K * (64 + 4 * 8) * 4;
 }
 
 }  // namespace bitsweep::engine

@@ -18,7 +18,4 @@ LinearResult QuantizeLinearCuda(const LinearTensors& tensors,
                                 const LinearKey& key,
                                 const std::string& name);
 
-/// Bytes of device memory that one call takes at its peak, beside the tensors it is given.
-std::int64_t QuantizeLinearCudaBytes(const kernels::CodeShape& shape);
-
 }  // namespace bitsweep::engine

@@ -39,12 +39,7 @@ LinearQuantizeOptions ReadMethod(StrictObject method,
       method.ChoiceOr("codebook_update", {"least_squares", "adam"}, "least_squares") == "adam"
           ? CodebookUpdate::kAdam
           : CodebookUpdate::kLeastSquares;
-  if (const std::int64_t beam = method.IntOr("beam_size", 1, kAnyInt, 1); beam != 1) {
-    method.Refuse("beam_size",
-                  "found " + std::to_string(beam) +
-                      ", want 1: wider beams are not implemented (one exact best code "
-                      "at a time is what the study ran)");
-  }
+  options.beam_size = whole("beam_size", options.beam_size);
   if (block_tuning != nullptr && method.Has("block_tuning")) {
     *block_tuning = ReadBlockTuning(method.Object("block_tuning"));
   }
@@ -72,7 +67,7 @@ nlohmann::json MethodJson(const LinearQuantizeOptions& options,
       {"sweeps", options.sweeps},
       {"adam_steps", options.adam_steps},
       {"adam_learning_rate", options.adam_learning_rate},
-      {"beam_size", 1},
+      {"beam_size", options.beam_size},
   };
   if (block_tuning) {
     method["block_tuning"] = ToJson(*block_tuning);

@@ -39,6 +39,8 @@ struct MethodFlags {
         ->capture_default_str();
     app.add_option("--least-squares-steps", method.least_squares_steps, "An epoch")
         ->capture_default_str();
+    app.add_option("--beam-size", method.beam_size, "Hypotheses a row in a search")
+        ->capture_default_str();
     app.add_option("--sweeps", method.sweeps, "Searches over all codes an epoch")
         ->capture_default_str();
     app.add_option("--adam-steps", method.adam_steps, "An epoch")->capture_default_str();
