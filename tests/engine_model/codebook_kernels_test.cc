@@ -1,5 +1,5 @@
-// The two ops that read codes on the device, against their references. Labelled gpu; where the build or
-// the machine has no Hopper GPU they skip aloud.
+// The two ops that read codes on the device, against their references. Labelled gpu; where the
+// build or the machine has no Hopper GPU they skip aloud.
 #include <cmath>
 #include <string>
 #include <vector>
@@ -42,8 +42,8 @@ class CodebookKernelsTest : public ::testing::TestWithParam<Element> {
     for (const std::int64_t rows : of.outputs) {
       product.parts.push_back(MakeCodedLinear(
           product.shape,
-          at::randint(-half, half, {rows, of.groups, of.codebooks},
-                      of.bits <= 8 ? at::kChar : at::kShort),
+          at::randint(
+              -half, half, {rows, of.groups, of.codebooks}, of.bits <= 8 ? at::kChar : at::kShort),
           at::randn({of.codebooks, product.shape.K(), 1, of.group_size}),
           at::rand({rows}) + 0.5,
           at::kCPU));
@@ -63,11 +63,10 @@ class CodebookKernelsTest : public ::testing::TestWithParam<Element> {
   void ExpectLookUpNear(const Case& of, std::int64_t rows) const {
     const CodedProduct product = Random(of);
     const CodedProduct on_device = CopyTo(product, at::kCUDA);
-    const std::string what = std::to_string(of.codebooks) + "x" + std::to_string(of.bits) + ", " +
-                             std::to_string(of.group_size) + " a group, " +
-                             std::to_string(of.groups) + " groups, " +
-                             std::to_string(product.rows()) + " outputs, " + std::to_string(rows) +
-                             " rows";
+    const std::string what =
+        std::to_string(of.codebooks) + "x" + std::to_string(of.bits) + ", " +
+        std::to_string(of.group_size) + " a group, " + std::to_string(of.groups) + " groups, " +
+        std::to_string(product.rows()) + " outputs, " + std::to_string(rows) + " rows";
     const at::Tensor x = at::randn({rows, product.columns()}).to(type());
     const at::Tensor want = at::empty({rows, product.rows()}, x.options());
     LookUp(product, x, want);
@@ -97,14 +96,14 @@ class CodebookKernelsTest : public ::testing::TestWithParam<Element> {
 
 TEST_P(CodebookKernelsTest, LookUpIsNearTheReferenceInEveryLayout) {
   const Case cases[] = {{{1}, 1, 1, 1, 8},
-                        {{37}, 53, 2, 8, 8},      // Both codebooks in a block, eight times.
-                        {{131}, 61, 1, 15, 8},    // Quarters of entries, four blocks.
-                        {{67}, 97, 2, 15, 8},     // Eight blocks.
-                        {{67}, 41, 4, 15, 8},     // Sixteen.
+                        {{37}, 53, 2, 8, 8},    // Both codebooks in a block, eight times.
+                        {{131}, 61, 1, 15, 8},  // Quarters of entries, four blocks.
+                        {{67}, 97, 2, 15, 8},   // Eight blocks.
+                        {{67}, 41, 4, 15, 8},   // Sixteen.
                         {{131}, 33, 1, 14, 8},
                         {{131}, 33, 2, 12, 8},
                         {{131}, 33, 2, 13, 8},
-                        {{59}, 127, 1, 16, 8},    // From the cache.
+                        {{59}, 127, 1, 16, 8},  // From the cache.
                         {{59}, 31, 1, 16, 16},
                         {{59}, 31, 3, 16, 4},
                         {{59}, 31, 2, 8, 4},

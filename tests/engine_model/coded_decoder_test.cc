@@ -1,5 +1,5 @@
-// Linears kept as codes: what is loaded, the two ways to multiply by it (by the reference ops), and the
-// paged decoder with them beside the same one with expanded weights. On a GPU: cuda_test.cc.
+// Linears kept as codes: what is loaded, the two ways to multiply by it (by the reference ops), and
+// the paged decoder with them beside the same one with expanded weights. On a GPU: cuda_test.cc.
 #include <algorithm>
 #include <filesystem>
 #include <memory>
@@ -28,8 +28,14 @@ constexpr kernels::Element kBf16 = kernels::Element::kBf16;
 class CodedDecoderTest : public ::testing::Test {
  protected:
   CodedDecoderTest()
-      : tiny_({.hidden = 48, .intermediate = 80, .layers = 2, .heads = 4, .kv_heads = 2,
-               .head_dim = 32, .vocab = kVocab, .positions = 200}) {
+      : tiny_({.hidden = 48,
+               .intermediate = 80,
+               .layers = 2,
+               .heads = 4,
+               .kv_heads = 2,
+               .head_dim = 32,
+               .vocab = kVocab,
+               .positions = 200}) {
     std::string pattern = (std::filesystem::temp_directory_path() / "coded-model-XXXXXX").string();
     dir_ = mkdtemp(pattern.data());
   }
@@ -46,8 +52,7 @@ class CodedDecoderTest : public ::testing::Test {
     return Checkpoint::Open(dir_);
   }
   static std::shared_ptr<const LlamaModel> Load(const Checkpoint& checkpoint, bool keep_codes) {
-    return LlamaModel::LoadSpread(
-        checkpoint, at::kBFloat16, {at::kCPU, at::kCPU}, keep_codes);
+    return LlamaModel::LoadSpread(checkpoint, at::kBFloat16, {at::kCPU, at::kCPU}, keep_codes);
   }
   static at::Tensor Expand(const CodedProduct& product) {
     const at::Tensor out = at::empty({product.rows(), product.columns()}, at::kBFloat16);
@@ -70,12 +75,17 @@ class CodedDecoderTest : public ::testing::Test {
   std::string dir_;
 };
 
-// Bit for bit what a model holds that was expanded when it was loaded; and a product by look-up is the
-// product with those weights, whose roundings it lacks.
+// Bit for bit what a model holds that was expanded when it was loaded; and a product by look-up is
+// the product with those weights, whose roundings it lacks.
 TEST_F(CodedDecoderTest, BothProductsAreThoseOfTheExpandedWeights) {
   at::manual_seed(3);
-  for (const auto& [codebooks, bits, group] :
-       {std::tuple{2, 8, 8}, {1, 15, 8}, {3, 5, 4}, {1, 12, 16}, {2, 9, 2}, {1, 1, 8}, {1, 16, 8}}) {
+  for (const auto& [codebooks, bits, group] : {std::tuple{2, 8, 8},
+                                               {1, 15, 8},
+                                               {3, 5, 4},
+                                               {1, 12, 16},
+                                               {2, 9, 2},
+                                               {1, 1, 8},
+                                               {1, 16, 8}}) {
     const auto checkpoint = Coded(codebooks, bits, group);
     const auto coded = Load(*checkpoint, true);
     const auto dense = Load(*checkpoint, false);
@@ -105,9 +115,16 @@ TEST_F(CodedDecoderTest, BothProductsAreThoseOfTheExpandedWeights) {
 }
 
 TEST_F(CodedDecoderTest, EveryLayoutOfCodebooksHasEveryEntryOnce) {
-  for (const auto& [codebooks, bits, group] :
-       {std::tuple{1, 15, 8}, {2, 15, 8}, {4, 15, 8}, {1, 14, 8}, {2, 8, 8}, {2, 12, 8}, {1, 13, 16},
-        {1, 15, 4}, {1, 16, 8}, {8, 8, 8}}) {
+  for (const auto& [codebooks, bits, group] : {std::tuple{1, 15, 8},
+                                               {2, 15, 8},
+                                               {4, 15, 8},
+                                               {1, 14, 8},
+                                               {2, 8, 8},
+                                               {2, 12, 8},
+                                               {1, 13, 16},
+                                               {1, 15, 4},
+                                               {1, 16, 8},
+                                               {8, 8, 8}}) {
     kernels::CodebookShape shape;
     shape.I = 5;
     shape.M = codebooks;
@@ -121,12 +138,12 @@ TEST_F(CodedDecoderTest, EveryLayoutOfCodebooksHasEveryEntryOnce) {
     EXPECT_LE(plan.TableBytes(shape), 128 << 10) << what;
     const at::Tensor codebooks_tensor =
         at::arange(shape.M * shape.K() * shape.g).remainder(2039).to(at::kHalf);
-    const CodedLinear linear = MakeCodedLinear(
-        shape,
-        at::zeros({3, 5, shape.M}, bits <= 8 ? at::kChar : at::kShort),
-        codebooks_tensor.view({shape.M, shape.K(), 1, shape.g}),
-        at::ones({3}),
-        at::kCPU);
+    const CodedLinear linear =
+        MakeCodedLinear(shape,
+                        at::zeros({3, 5, shape.M}, bits <= 8 ? at::kChar : at::kShort),
+                        codebooks_tensor.view({shape.M, shape.K(), 1, shape.g}),
+                        at::ones({3}),
+                        at::kCPU);
     // [g/d, M, K, d]: weight e of entry k is weight e % d of slice e / d.
     const at::Tensor slices =
         linear.slices.view({shape.g / plan.slice, shape.M, shape.K(), plan.slice});
@@ -168,15 +185,14 @@ TEST_F(CodedDecoderTest, BatchInvariantStepsAreThoseOfTheExpandedModel) {
   }
 }
 
-// By look-up sums are rounded elsewhere than with weights that were: near ties apart, the same tokens.
+// By look-up sums are rounded elsewhere than with weights that were: near ties apart, the same
+// tokens.
 TEST_F(CodedDecoderTest, LookedUpStepsChooseTheTokensOfTheExpandedModel) {
   const auto checkpoint = Checkpoint::Open("golden/aqlm-reference/sparrow-1m-AQLM-2bit-code-2x8");
   const auto load = [&](bool keep_codes) {
     return MakePagedDecoderModel(
-        LlamaModel::LoadSpread(*checkpoint,
-                               at::kBFloat16,
-                               std::vector<at::Device>(4, at::kCPU),
-                               keep_codes),
+        LlamaModel::LoadSpread(
+            *checkpoint, at::kBFloat16, std::vector<at::Device>(4, at::kCPU), keep_codes),
         at::kCPU);
   };
   const DecoderOptions options = {.slots = 1, .positions = 40};
@@ -231,10 +247,10 @@ TEST_F(CodedDecoderTest, BytesAreThoseOfWhatIsLoaded) {
 TEST(ChooseWeightsTest, CodesAreKeptWhereNoDivisionHoldsTheExpandedModel) {
   const WeightBytes bytes = {
       .expanded = 63LL << 30, .coded = 9LL << 30, .scratch = 1LL << 30, .coded_linears = 336};
-  const auto choose = [&](WeightsForm form, std::int64_t free_gib, std::int64_t devices,
-                          std::int64_t split) {
-    return ChooseWeights(form, bytes, free_gib << 30, devices, split, 48).codes;
-  };
+  const auto choose =
+      [&](WeightsForm form, std::int64_t free_gib, std::int64_t devices, std::int64_t split) {
+        return ChooseWeights(form, bytes, free_gib << 30, devices, split, 48).codes;
+      };
   EXPECT_TRUE(choose(WeightsForm::kAuto, 23, 1, 0));
   EXPECT_TRUE(choose(WeightsForm::kAuto, 23, 2, 0));
   EXPECT_FALSE(choose(WeightsForm::kAuto, 23, 4, 0));  // Layers over four GPUs.
@@ -243,7 +259,8 @@ TEST(ChooseWeightsTest, CodesAreKeptWhereNoDivisionHoldsTheExpandedModel) {
   EXPECT_FALSE(choose(WeightsForm::kAuto, 78, 1, 0));
   EXPECT_FALSE(choose(WeightsForm::kExpanded, 23, 1, 0));
   EXPECT_TRUE(choose(WeightsForm::kCodes, 78, 1, 0));
-  EXPECT_FALSE(ChooseWeights(WeightsForm::kAuto, {.expanded = 63LL << 30}, 1 << 30, 1, 0, 48).codes);
+  EXPECT_FALSE(
+      ChooseWeights(WeightsForm::kAuto, {.expanded = 63LL << 30}, 1 << 30, 1, 0, 48).codes);
   try {
     ChooseWeights(WeightsForm::kCodes, {.expanded = 1}, 100, 1, 0, 48);
     FAIL() << "there are no codes";

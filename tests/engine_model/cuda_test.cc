@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <ATen/ATen.h>
+#include <c10/core/DeviceGuard.h>
 
 #include "tests/engine_model/byte_tokenizer.h"
 #include "tests/engine_model/few_pages.h"
@@ -240,8 +241,8 @@ class CodesTest : public CudaTest {
       Checkpoint::Open("golden/aqlm-reference/sparrow-1m-AQLM-2bit-code-2x8");
 };
 
-// Each token is the greatest logit of the expanded model, up to ties of f16; steps are repeated from
-// recorded graphs.
+// Each token is the greatest logit of the expanded model, up to ties of f16; steps are repeated
+// from recorded graphs.
 TEST_F(CodesTest, GreedyTokensAreThoseOfTheExpandedModel) {
   const PlacedModel expanded = Place(WeightsForm::kExpanded);
   const PlacedModel codes = Place(WeightsForm::kCodes);
@@ -290,13 +291,37 @@ TEST_F(CodesTest, BatchInvariantLogitsAreTheSameBits) {
   }
 }
 
+// Codes are copied to the second replica, and lie where their layers do.
+TEST_F(CodesTest, TwoGpusGiveTheBitsOfOne) {
+  if (at::detail::getCUDAHooks().getNumGPUs() < 2) {
+    GTEST_SKIP() << "skipped: one GPU";
+  }
+  const std::vector<at::Device> both = {{at::kCUDA, 0}, {at::kCUDA, 1}};
+  const std::vector<std::int64_t> prompt = RandomIds(70, kVocab, 6);
+  const auto logits = [&](const PlacedModel& placed) {
+    const c10::DeviceGuard guard(placed.device);
+    const auto decoder = placed.model->MakeDecoder({.slots = 1, .positions = 100});
+    decoder->Prefill(prompt);
+    decoder->Place(0);
+    return decoder->Step({5}, {70}).cpu();  // One row: looked up.
+  };
+  const at::Tensor want = logits(Place(WeightsForm::kCodes));
+  for (const std::int64_t split : {1, 2}) {
+    for (const PlacedModel& placed :
+         PlaceDecoderModels(*checkpoint_, at::kHalf, both, split, WeightsForm::kCodes)) {
+      EXPECT_TRUE(at::equal(logits(placed), want)) << split << ", " << placed.device.str();
+    }
+  }
+}
+
 // With 1 MiB nothing fits, with 2 GiB everything: what is asked is what the limit leaves.
 TEST_F(CodesTest, AMemoryLimitIsKept) {
   const at::Device device(at::kCUDA, 0);
   DeviceWork::LimitBytes(device, std::int64_t{2} << 30);
   EXPECT_LE(DeviceWork::FreeBytes(device), std::int64_t{2} << 30);
   EXPECT_FALSE(Place(WeightsForm::kAuto).weights.codes);
-  EXPECT_ANY_THROW(at::empty({std::int64_t{3} << 30}, at::TensorOptions().dtype(at::kChar).device(device)));
+  const auto options = at::TensorOptions().dtype(at::kChar).device(device);
+  EXPECT_ANY_THROW(at::empty({std::int64_t{3} << 30}, options));
   DeviceWork::LimitBytes(device, std::int64_t{1} << 20);
   const auto place = [&] { return Place(WeightsForm::kExpanded); };
   try {

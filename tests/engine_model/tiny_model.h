@@ -42,9 +42,9 @@ class TinyModel {
   std::string dir_;
 };
 
-/// A checkpoint like `model`'s whose linears are random codes and codebooks, all but those that `dense`
-/// names ("self_attn.q_proj" of every layer, say), which stay as they are. Written to `dir`, which
-/// exists.
+/// A checkpoint like `model`'s whose linears are random codes and codebooks, all but those that
+/// `dense` names ("self_attn.q_proj" of every layer, say), which stay as they are. Written to `dir`,
+/// which exists.
 void WriteCodedModel(const TinyModel& model,
                      const AqlmConfig& aqlm,
                      const std::vector<std::string>& dense,

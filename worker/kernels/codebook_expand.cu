@@ -47,7 +47,8 @@ __global__ void __launch_bounds__(kThreads) ExpandRow(const __grid_constant__ Wo
       float sums[N] = {};
       for (int m = 0; m < w.M; ++m) {
         const std::int64_t entry = EntryOf<Code>(w, part, o, j, m);
-        const auto piece = reinterpret_cast<const Pack<__half, N>*>(part.table)[entry * packs + pack];
+        const auto piece =
+            reinterpret_cast<const Pack<__half, N>*>(part.table)[entry * packs + pack];
 #pragma unroll
         for (int n = 0; n < N; ++n) {
           sums[n] += ToFloat(piece.values[n]);

@@ -1,7 +1,7 @@
-// out[o, g*j : g*j+g] = scales[o] * sum_m table[m, codes[m, o, j]], summed in f32 in the order of m,
-// rounded to f16 and then to `element`: the weights of a model that was expanded when it was loaded
-// (worker/engine/model/llama.h), for a product of many rows. Thread rule: reads its inputs, writes
-// only `out`.
+// out[o, g*j : g*j+g] = scales[o] * sum_m table[m, codes[m, o, j]], summed in f32 in the order of
+// m, rounded to f16 and then to `element`: the weights of a model that was expanded when it was
+// loaded (worker/engine/model/llama.h), for a product of many rows. Thread rule: reads its inputs,
+// writes only `out`.
 #pragma once
 
 #include <cstdint>

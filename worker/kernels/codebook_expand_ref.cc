@@ -18,10 +18,8 @@ KernelStatus CodebookExpandRef(const CodebookExpandArgs& args) {
             const std::int64_t code = CodeAt(n, part.codes, (m * part.O + o) * n.stride() + j);
             sum += LoadElement(Element::kF16, part.table, (m * n.K() + code) * n.g + d);
           }
-          StoreElement(args.element,
-                       args.out,
-                       at,
-                       RoundElement(Element::kF16, part.scales[o] * sum));
+          StoreElement(
+              args.element, args.out, at, RoundElement(Element::kF16, part.scales[o] * sum));
         }
       }
     }

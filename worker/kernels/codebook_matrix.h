@@ -1,13 +1,14 @@
-// A matrix kept as codes and codebooks (arXiv 2401.06118, section 3): what the two ops that read one
-// share. It exists so that `codebook_matvec` and `codebook_expand` name one layout. Thread rule:
-// plain values.
+// A matrix kept as codes and codebooks (arXiv 2401.06118, section 3): what the two ops that read
+// one share. It exists so that `codebook_matvec` and `codebook_expand` name one layout. Thread
+// rule: plain values.
 #pragma once
 
 #include <cstdint>
 
 namespace bitsweep::kernels {
 
-/// Groups of a row's codes are padded to a multiple of this many, so that blocks of them are aligned.
+/// Groups of a row's codes are padded to a multiple of this many, so that blocks of them are
+/// aligned.
 inline constexpr std::int64_t kCodeBlock = 32;
 
 /// Matrices that one call takes, which share their input: q, k and v.
@@ -38,9 +39,8 @@ struct CodebookMatrix {
 
 /// Entry of `codes` as a number in [0, K).
 inline std::int64_t CodeAt(const CodebookShape& n, const void* codes, std::int64_t at) {
-  const std::uint32_t stored =
-      n.code_bytes() == 1 ? static_cast<const std::uint8_t*>(codes)[at]
-                          : static_cast<const std::uint16_t*>(codes)[at];
+  const std::uint32_t stored = n.code_bytes() == 1 ? static_cast<const std::uint8_t*>(codes)[at]
+                                                   : static_cast<const std::uint16_t*>(codes)[at];
   return static_cast<std::int64_t>(stored) & (n.K() - 1);
 }
 

@@ -29,7 +29,8 @@ CodebookPlan PlanCodebookMatvec(const CodebookShape& n) {
         continue;
       }
       plan = {slice, books, blocks, 1, true};
-      while (plan.copies * 2 * slice * 2 <= kBankBytes && bytes * plan.copies * 2 <= kTableBytesMax) {
+      while (plan.copies * 2 * slice * 2 <= kBankBytes &&
+             bytes * plan.copies * 2 <= kTableBytesMax) {
         plan.copies *= 2;
       }
       return plan;

@@ -46,11 +46,11 @@ cudaLaunchConfig_t Configuration(const Launch& launch, cudaLaunchAttribute* attr
 
 KernelStatus Allow(codebook::Kernel kernel, std::int64_t blocks) {
   constexpr std::int64_t kPortableBlocks = 8;
-  KernelStatus status = Checked(cudaFuncSetAttribute(
-      kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kSharedBytesMax));
+  KernelStatus status = Checked(
+      cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kSharedBytesMax));
   if (status == KernelStatus::kOk && blocks > kPortableBlocks) {
-    status = Checked(
-        cudaFuncSetAttribute(kernel, cudaFuncAttributeNonPortableClusterSizeAllowed, 1));
+    status =
+        Checked(cudaFuncSetAttribute(kernel, cudaFuncAttributeNonPortableClusterSizeAllowed, 1));
   }
   return status;
 }
@@ -130,7 +130,8 @@ int ChunkOf(const Work& work, std::int64_t slice, int columns, int room) {
   const int rows = columns * kColumns;
   const int groups = (room - rows * codebook::kRowPadBytes) / (rows * static_cast<int>(slice) * 2);
   const int share = kBlock * work.warps_a_tile;
-  const int whole = groups / (groups >= share ? share : kBlock) * (groups >= share ? share : kBlock);
+  const int whole =
+      groups / (groups >= share ? share : kBlock) * (groups >= share ? share : kBlock);
   return std::min(whole, work.stride);
 }
 
@@ -195,14 +196,13 @@ KernelStatus CodebookMatvecCuda(const CodebookMatvecArgs& args, DeviceStream str
     launch.columns = work.rows <= kColumns ? 1 : work.rows <= 2 * kColumns ? 2 : kColumnsMax;
     const int sums = kWarps * kTileRows * launch.columns * kColumns * 4;
     const int room = launch.plan.shared ? kSharedBytesMax : kSharedBytesBesideCache;
-    work.chunk = ChunkOf(
-        work, launch.plan.slice, launch.columns, room - work.table_bytes - sums);
+    work.chunk = ChunkOf(work, launch.plan.slice, launch.columns, room - work.table_bytes - sums);
     launch.shared_bytes =
         work.table_bytes + sums +
         launch.columns * kColumns *
             (work.chunk * static_cast<int>(launch.plan.slice) * 2 + codebook::kRowPadBytes);
-    const codebook::Kernel kernel = args.element == Element::kF16 ? codebook::ChooseF16(launch)
-                                                                  : codebook::ChooseBf16(launch);
+    const codebook::Kernel kernel =
+        args.element == Element::kF16 ? codebook::ChooseF16(launch) : codebook::ChooseBf16(launch);
     status = Allow(kernel, launch.plan.blocks);
     if (status == KernelStatus::kOk) {
       cudaLaunchAttribute attribute{};

@@ -1,17 +1,16 @@
-// The kernel of codebook_matvec.h. A warp multiplies 16 rows of W by 8, 16 or 32 rows of x with matrix
-// instructions. Their sums may run over the weights in any order, so a lane looks up whole entries and
-// uses them as its fragments: nothing is shuffled, converted or multiplied out.
+// The kernel of codebook_matvec.h. A warp multiplies 16 rows of W by 8, 16 or 32 rows of x with
+// matrix instructions. Their sums may run over the weights in any order, so a lane looks up whole
+// entries and uses them as its fragments: nothing is shuffled, converted or multiplied out.
 //
-//   a cluster: tiles of 16 rows of W, one after the other; its blocks share out codebooks and slices
-//   a block:   its table, x in portions, 16 warps, of which `warps_a_tile` divide a tile's groups
-//   a lane:    8 groups (of 32) of two rows; 4 lanes side by side have one row's 32
+//   a cluster: tiles of 16 rows of W, one after the other; its blocks share out codebooks and
+//   slices a block:   its table, x in portions, 16 warps, of which `warps_a_tile` divide a tile's
+//   groups a lane:    8 groups (of 32) of two rows; 4 lanes side by side have one row's 32
 //
 // The order of every sum depends on the shape and the number of clusters, never on the rows of x.
 // Device code of that one kernel. Thread rule: all threads of a cluster, together.
 #pragma once
 
 #include <cooperative_groups.h>
-
 #include <cstdint>
 #include <type_traits>
 
@@ -26,11 +25,11 @@ constexpr int kThreads = 512;
 constexpr int kWarps = kThreads / 32;
 constexpr int kTileRows = 16;
 constexpr int kBlock = static_cast<int>(kCodeBlock);
-constexpr int kColumns = 8;        // Rows of x that one instruction takes.
+constexpr int kColumns = 8;  // Rows of x that one instruction takes.
 constexpr int kPieceBytes = 16;
 constexpr int kPiecesBytes = 4 * kPieceBytes;  // Four lanes' side by side.
 constexpr int kRowPadBytes = 64;  // Between rows of x in shared memory: the next row's other banks.
-constexpr int kAhead = 2;          // Blocks of codes that are asked for before they are used.
+constexpr int kAhead = 2;         // Blocks of codes that are asked for before they are used.
 constexpr int kSharedBytesMax = 227 << 10;
 
 struct Part {
@@ -68,9 +67,10 @@ struct Codes {
 
 // Codes are read once: the first cache keeps what is read again.
 __device__ inline void Load(const char* from, Codes<std::uint16_t>& codes) {
-  asm volatile("ld.global.nc.L1::no_allocate.v4.u32 {%0, %1, %2, %3}, [%4];"
-               : "=r"(codes.words[0]), "=r"(codes.words[1]), "=r"(codes.words[2]), "=r"(codes.words[3])
-               : "l"(from));
+  asm volatile(
+      "ld.global.nc.L1::no_allocate.v4.u32 {%0, %1, %2, %3}, [%4];"
+      : "=r"(codes.words[0]), "=r"(codes.words[1]), "=r"(codes.words[2]), "=r"(codes.words[3])
+      : "l"(from));
 }
 __device__ inline void Load(const char* from, Codes<std::uint8_t>& codes) {
   asm volatile("ld.global.nc.L1::no_allocate.v2.u32 {%0, %1}, [%2];"
@@ -118,18 +118,21 @@ __device__ inline void FillTable(const Work& w, const __half* from, char* table)
   }
 }
 
-// Slice `slice` of groups [begin, begin + groups) of x, in the order in which lanes read it: of each
-// block of 32 groups lane t has 8, D pieces of 16 bytes, and piece p of all four lanes lies together.
+// Slice `slice` of groups [begin, begin + groups) of x, in the order in which lanes read it: of
+// each block of 32 groups lane t has 8, D pieces of 16 bytes, and piece p of all four lanes lies
+// together.
 template <typename T, int D, int NT>
 __device__ inline void StageInputs(const Work& w, int slice, int begin, int groups, char* x) {
   const int row_bytes = groups * D * 2 + kRowPadBytes;
   const int lane = static_cast<int>(threadIdx.x) % 32;
   for (int n = static_cast<int>(threadIdx.x) / 32; n < NT * kColumns; n += kWarps) {
-    const T* from = static_cast<const T*>(w.x) + static_cast<std::int64_t>(n) * w.I * w.g + slice * D;
+    const T* from =
+        static_cast<const T*>(w.x) + static_cast<std::int64_t>(n) * w.I * w.g + slice * D;
     for (int j = lane; j < groups; j += 32) {
       Entry<D> values = {};
       if (n < w.rows && begin + j < w.I) {
-        values = *reinterpret_cast<const Entry<D>*>(from + static_cast<std::int64_t>(begin + j) * w.g);
+        values =
+            *reinterpret_cast<const Entry<D>*>(from + static_cast<std::int64_t>(begin + j) * w.g);
       }
       const int t = j % kBlock / 8;
       const int at = j % 8 * D;  // Of the lane's 8 D weights.
@@ -277,6 +280,20 @@ __device__ inline Share ShareOf(const Work& w, int cluster) {
   return {&part, first, left < w.tiles_a_cluster ? left : w.tiles_a_cluster};
 }
 
+// A warp's sums to where JoinAndStore reads them.
+template <int NT>
+__device__ inline void KeepSums(const float (&sums)[NT][4], float* joined) {
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  const int warp = static_cast<int>(threadIdx.x) / 32;
+  float* own = joined + (warp * kTileRows + lane / 4) * (NT * kColumns) + lane % 4 * 2;
+#pragma unroll
+  for (int nt = 0; nt < NT; ++nt) {
+    *reinterpret_cast<float2*>(own + nt * kColumns) = {sums[nt][0], sums[nt][1]};
+    *reinterpret_cast<float2*>(own + nt * kColumns + 8 * NT * kColumns) = {sums[nt][2],
+                                                                           sums[nt][3]};
+  }
+}
+
 // Sums of all warps and blocks for `tiles` tiles from row `first_row` on, each block some of them.
 template <typename T, int NT>
 __device__ inline void JoinAndStore(
@@ -301,7 +318,8 @@ __device__ inline void JoinAndStore(
         sum += of[at + warp * (kTileRows * kWidth)];
       }
     }
-    static_cast<T*>(w.out)[static_cast<std::int64_t>(n) * w.width + part.first_column + first_row + row] =
+    static_cast<T*>(
+        w.out)[static_cast<std::int64_t>(n) * w.width + part.first_column + first_row + row] =
         FromFloat<T>(__ldg(part.scales + first_row + row) * sum);
   }
 }
@@ -359,20 +377,10 @@ __global__ void __launch_bounds__(kThreads, 1) MultiplyCodes(const __grid_consta
           w.warps_a_tile,
           0,
           w.books};
-      AddChunk<T, Code, D, NT, kShared>(w,
-                                        steps,
-                                        first,
-                                        lookup,
-                                        x + lane / 4 * row_bytes + lane % 4 * 16,
-                                        row_bytes,
-                                        sums);
+      const char* from = x + lane / 4 * row_bytes + lane % 4 * kPieceBytes;
+      AddChunk<T, Code, D, NT, kShared>(w, steps, first, lookup, from, row_bytes, sums);
     }
-    float* own = joined + (warp * kTileRows + lane / 4) * (NT * kColumns) + lane % 4 * 2;
-#pragma unroll
-    for (int nt = 0; nt < NT; ++nt) {
-      *reinterpret_cast<float2*>(own + nt * kColumns) = {sums[nt][0], sums[nt][1]};
-      *reinterpret_cast<float2*>(own + nt * kColumns + 8 * NT * kColumns) = {sums[nt][2], sums[nt][3]};
-    }
+    KeepSums<NT>(sums, joined);
     cg::this_cluster().sync();
     const int left = share.tiles - done;
     JoinAndStore<T, NT>(w,

@@ -28,7 +28,7 @@ struct CodebookMatvecArgs {
 /// How a GPU's blocks hold the codebooks. Each holds `books` of them, of each entry one slice of
 /// `slice` weights; `blocks` together (a cluster) have all.
 struct CodebookPlan {
-  std::int64_t slice = 0;   // 0: there is no look-up product of this shape; expand the matrix.
+  std::int64_t slice = 0;  // 0: there is no look-up product of this shape; expand the matrix.
   std::int64_t books = 0;
   std::int64_t blocks = 0;
   std::int64_t copies = 1;  // In shared memory, side by side, each for some of a warp's lanes.
@@ -41,8 +41,8 @@ CodebookPlan PlanCodebookMatvec(const CodebookShape& shape);
 
 /// Tolerance: two steps of the type, and 2^-18 of sum |x W| (order of f32 sums).
 KernelStatus CodebookMatvecRef(const CodebookMatvecArgs& args);
-/// kBadShape where the plan has no slice, and where x or codes are not 16-byte aligned. Meant for up
-/// to 32 rows, which read the codes once; more take them in portions of 32.
+/// kBadShape where the plan has no slice, and where x or codes are not 16-byte aligned. Meant for
+/// up to 32 rows, which read the codes once; more take them in portions of 32.
 KernelStatus CodebookMatvecCuda(const CodebookMatvecArgs& args, DeviceStream stream);
 
 }  // namespace bitsweep::kernels

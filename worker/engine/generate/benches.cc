@@ -216,7 +216,8 @@ nlohmann::ordered_json Row(const BenchFlags& flags,
 void Print(const nlohmann::ordered_json& row, bool head) {
   if (head) {
     std::puts(
-        "| weights | GPUs | problems x samples | prompt + new | at once | seconds | tokens/s | ms a step | "
+        "| weights | GPUs | problems x samples | prompt + new | at once | seconds | tokens/s | ms a "
+        "step | "
         "of the "
         "roofline, step | prompts counted once | whole run | copy GB/s |\n"
         "|---|---|---|---|---|---|---|---|---|---|---|---|");

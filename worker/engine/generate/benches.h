@@ -12,9 +12,9 @@ namespace bitsweep::engine {
 /// `--tokens FILE` writes prompts and completions, for comparisons.
 /// `--weights codes` keeps the linears as random codes (`--codebooks M --codebook-bits B`).
 ///
-/// `bench codebooks [--outputs O,..] [--inputs N] [--codebooks M] [--codebook-bits B] [--rows n,..]`:
-/// one product of such linears for each number of rows: by look-up, expanded and then multiplied, and
-/// with dense weights.
+/// `bench codebooks [--outputs O,..] [--inputs N] [--codebooks M] [--codebook-bits B]
+/// [--rows n,..]`: one product of such linears for each number of rows: by look-up, expanded and
+/// then multiplied, and with dense weights.
 void RegisterGenerateBenches(BenchRegistry& benches);
 
 /// The options of `bench codebooks`.

@@ -1,5 +1,6 @@
 // `bench codebooks`: a product whose weights are codes, in each of the ways that a decoder may take
-// (model/paged_layers.cc), beside the dense one: where look-ups end to pay, and what is left to gain.
+// (model/paged_layers.cc), beside the dense one: where look-ups end to pay, and what is left to
+// gain.
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
@@ -53,14 +54,14 @@ Products MakeProducts(const Flags& flags, at::ScalarType dtype, at::Device devic
   shape.M = flags.codebooks;
   shape.g = flags.group_size;
   shape.bits = static_cast<int>(flags.codebook_bits);
-  Products products = {.kernels = ChooseGenerationKernels(device),
-                       .element = dtype == at::kHalf ? kernels::Element::kF16
-                                                     : kernels::Element::kBf16,
-                       .coded = {},
-                       .dense = {},
-                       .expanded = {},
-                       .x = {},
-                       .out = {}};
+  Products products = {
+      .kernels = ChooseGenerationKernels(device),
+      .element = dtype == at::kHalf ? kernels::Element::kF16 : kernels::Element::kBf16,
+      .coded = {},
+      .dense = {},
+      .expanded = {},
+      .x = {},
+      .out = {}};
   if (products.kernels == nullptr || dtype == at::kFloat || flags.inputs % flags.group_size != 0) {
     ThrowBadInput(
         "bench codebooks needs --dtype f16 or bf16, on a GPU compute capability 9.0, and --inputs "
@@ -138,9 +139,8 @@ nlohmann::ordered_json MeasureRows(const Flags& flags,
                           expand(i);
                           at::mm_out(out, x, p.expanded.t());
                         })},
-          {"dense_us", Microseconds(work, sets, [&](std::size_t i) {
-             at::mm_out(out, x, p.dense[i].t());
-           })}};
+          {"dense_us",
+           Microseconds(work, sets, [&](std::size_t i) { at::mm_out(out, x, p.dense[i].t()); })}};
 }
 
 void RunCodebookBench(const Flags& flags, const VerbContext& context) {
@@ -188,7 +188,8 @@ DirectVerb ConfigureCodebookBench(CLI::App& app) {
   app.add_option("--inputs", flags->inputs, "Of the product")->check(CLI::PositiveNumber);
   app.add_option("--codebooks", flags->codebooks, "Of a linear")->check(CLI::PositiveNumber);
   app.add_option("--codebook-bits", flags->codebook_bits, "Of a code")->check(CLI::Range(1, 16));
-  app.add_option("--group-size", flags->group_size, "Weights of a code")->check(CLI::PositiveNumber);
+  app.add_option("--group-size", flags->group_size, "Weights of a code")
+      ->check(CLI::PositiveNumber);
   app.add_option("--rows", flags->rows, "Rows of inputs, a row of the table each")
       ->delimiter(',')
       ->check(CLI::PositiveNumber);

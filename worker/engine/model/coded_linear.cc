@@ -86,12 +86,12 @@ CodedLinear MakeCodedLinear(const kernels::CodebookShape& shape,
   const at::Tensor padded = at::zeros({shape.M, rows, shape.stride()}, codes.options());
   padded.narrow(2, 0, shape.I).copy_(codes.permute({2, 0, 1}));
   linear.codes = padded.to(device);
-  linear.table = codebooks.to(at::kHalf).reshape({shape.M, shape.K(), shape.g}).contiguous().to(device);
-  linear.slices = slice == shape.g
-                      ? linear.table
-                      : linear.table.view({shape.M, shape.K(), shape.g / slice, slice})
-                            .permute({2, 0, 1, 3})
-                            .contiguous();
+  linear.table =
+      codebooks.to(at::kHalf).reshape({shape.M, shape.K(), shape.g}).contiguous().to(device);
+  linear.slices = slice == shape.g ? linear.table
+                                   : linear.table.view({shape.M, shape.K(), shape.g / slice, slice})
+                                         .permute({2, 0, 1, 3})
+                                         .contiguous();
   linear.scales = scales.to(at::kFloat).reshape({rows}).contiguous().to(device);
   return linear;
 }

@@ -1,5 +1,6 @@
-// Linears kept as codes on a device, for a decoder whose expanded weights would not fit: what the ops
-// `codebook_matvec` and `codebook_expand` read. Thread rule: loading: any thread; values are immutable.
+// Linears kept as codes on a device, for a decoder whose expanded weights would not fit: what the
+// ops `codebook_matvec` and `codebook_expand` read. Thread rule: loading: any thread; values are
+// immutable.
 #pragma once
 
 #include <cstdint>
@@ -72,8 +73,8 @@ CodedProduct CopyTo(const CodedProduct& product, at::Device device);
 /// What one linear [O, I*g] takes on a device.
 std::int64_t CodedBytes(const kernels::CodebookShape& shape, std::int64_t rows);
 
-/// What a checkpoint's weights take on a device in each form, and the largest product that has to be
-/// expanded (elements of `dtype`), which a decoder keeps room for.
+/// What a checkpoint's weights take on a device in each form, and the largest product that has to
+/// be expanded (elements of `dtype`), which a decoder keeps room for.
 struct WeightBytes {
   std::int64_t expanded = 0;
   std::int64_t coded = 0;    // Linears that cannot be kept as codes count expanded.

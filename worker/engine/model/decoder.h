@@ -179,8 +179,8 @@ struct WeightsChoice {
 };
 
 /// Expanded where `devices` GPUs with `free_bytes` each hold the model so, its layers divided over
-/// `split` of them (0: over as many as it takes); else codes, if it has any. Throws kBadInput where codes
-/// are asked for and no linear has them.
+/// `split` of them (0: over as many as it takes); else codes, if it has any. Throws kBadInput where
+/// codes are asked for and no linear has them.
 WeightsChoice ChooseWeights(WeightsForm form,
                             const WeightBytes& bytes,
                             std::int64_t free_bytes,

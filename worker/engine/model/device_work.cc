@@ -193,13 +193,15 @@ void DeviceWork::LimitBytes(at::Device device, std::int64_t bytes) {
 #if defined(BITSWEEP_CUDA)
   if (device.is_cuda()) {
     const c10::cuda::CUDAGuard guard(device);
-    // The allocator knows a device once it was asked for memory there.
-    at::empty({1}, at::TensorOptions().dtype(at::kInt).device(device));
+    Limits& limits = TheLimits();
+    const std::lock_guard lock(limits.mutex);
+    if (limits.bytes.count(device.index()) == 0) {
+      // The allocator knows a device once it was asked for memory there.
+      at::empty({1}, at::TensorOptions().dtype(at::kInt).device(device));
+    }
     std::size_t free = 0;
     std::size_t total = 0;
     C10_CUDA_CHECK(cudaMemGetInfo(&free, &total));
-    Limits& limits = TheLimits();
-    const std::lock_guard lock(limits.mutex);
     limits.bytes.erase(device.index());
     double fraction = 1.0;
     if (bytes > 0 && bytes < static_cast<std::int64_t>(total)) {

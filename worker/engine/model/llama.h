@@ -76,8 +76,8 @@ at::Tensor BlockForward(const ModelConfig& config,
 
 /// Loads block `layer` of a checkpoint in `dtype` on `device`. Quantized linears are dequantized
 /// and rounded to the dtype that their codebooks are stored in (f16), as the reference does. q, k,
-/// v (and gate, up) are neighbours in one storage, so that FusedRows joins them without a copy. With
-/// `coded`, products that can be kept as codes (CanKeepCodes) go there, and their weights are
+/// v (and gate, up) are neighbours in one storage, so that FusedRows joins them without a copy.
+/// With `coded`, products that can be kept as codes (CanKeepCodes) go there, and their weights are
 /// undefined.
 BlockWeights LoadBlock(const Checkpoint& checkpoint,
                        std::int64_t layer,
@@ -100,8 +100,8 @@ struct LlamaModel {
   at::Tensor norm;     // [h]
   at::Tensor lm_head;  // [V, h]
   RopeTable rope;
-  /// Empty, or by block: products that are kept as codes, whose weights in `blocks` are undefined. Such
-  /// a model serves the paged decoder alone.
+  /// Empty, or by block: products that are kept as codes, whose weights in `blocks` are undefined.
+  /// Such a model serves the paged decoder alone.
   std::vector<BlockCodes> coded;
 
   /// Throws kBadInput where CheckNumerics does.
@@ -114,8 +114,8 @@ struct LlamaModel {
                                                       at::ScalarType dtype,
                                                       const std::vector<at::Device>& block_devices,
                                                       bool keep_codes = false);
-  /// input_ids [B, T] i64 -> logits [B, T, V] f32, no cache. REQUIRES: `coded` is empty. Throws kBadInput on ids outside [0, V)
-  /// and on T above the model's positions.
+  /// input_ids [B, T] i64 -> logits [B, T, V] f32, no cache. Throws kBadInput on ids outside [0, V)
+  /// and on T above the model's positions. REQUIRES: `coded` is empty.
   at::Tensor Logits(const at::Tensor& input_ids) const;
 };
 

@@ -74,10 +74,9 @@ void PagedStep::RunLayers(Stretch& s,
   const ModelConfig& c = config();
   const LlamaModel& llama = *weights_->llama;
   const GenerationKernels& ops = *weights_->kernels;
-  const auto multiply =
-      [&](const at::Tensor& out, const at::Tensor& x, const PagedWeights::Product& weights) {
-        Multiply(s, out, x, weights, rows, product_rows);
-      };
+  const auto multiply = [&](const at::Tensor& out, const at::Tensor& x, const auto& weights) {
+    Multiply(s, out, x, weights, rows, product_rows);
+  };
   const auto norm = [&](const at::Tensor& weight, bool add) {
     CheckKernel(ops.add_rms_norm({.element = weights_->element,
                                   .rows = rows,

@@ -47,7 +47,8 @@ void RequireRoomForWeights(const WeightBytes& bytes,
               device.str() + " has " + Mebibytes(free) + " left: use more GPUs or one with more " +
               "memory, " +
               (!codes && bytes.coded_linears > 0
-                   ? "keep the weights as codes (" + Mebibytes(BytesOnEach(bytes, true, split)) + "), "
+                   ? "keep the weights as codes (" + Mebibytes(BytesOnEach(bytes, true, split)) +
+                         "), "
                    : "") +
               "or end what else runs there");
     }
@@ -110,7 +111,8 @@ WeightsChoice ChooseWeights(WeightsForm form,
   if (bytes.coded_linears == 0) {
     if (form == WeightsForm::kCodes) {
       ThrowBadInput(
-          "weights codes: the model has no linears that are quantized, with codebooks in f16; allowed "
+          "weights codes: the model has no linears that are quantized, with codebooks in f16; "
+          "allowed "
           "for it: expanded, auto");
     }
     return {false, "no linear is quantized"};
@@ -165,11 +167,10 @@ std::vector<PlacedModel> PlaceDecoderModels(const Checkpoint& checkpoint,
       paged ? ChooseWeights(form, bytes, free, count, split, config.num_layers)
             : WeightsChoice{false, "this device's decoder has no other form"};
   if (split == 0) {
-    split = paged ? DevicesPerReplica(
-                        weights.codes ? BytesOnEach(bytes, true, 1) : bytes.expanded,
-                        free,
-                        count,
-                        config.num_layers)
+    split = paged ? DevicesPerReplica(weights.codes ? BytesOnEach(bytes, true, 1) : bytes.expanded,
+                                      free,
+                                      count,
+                                      config.num_layers)
                   : 1;
   }
   CheckSplit(split, devices, config);
