@@ -24,6 +24,10 @@ namespace {
 constexpr std::int64_t kVocab = 53;
 constexpr kernels::Element kBf16 = kernels::Element::kBf16;
 
+std::int64_t Bytes(const at::Tensor& tensor) {
+  return static_cast<std::int64_t>(tensor.nbytes());
+}
+
 // 48 inputs: groups of 16 and fewer, none of which fill a block of codes.
 class CodedDecoderTest : public ::testing::Test {
  protected:
@@ -220,18 +224,18 @@ TEST_F(CodedDecoderTest, BytesAreThoseOfWhatIsLoaded) {
   const auto checkpoint = Coded(1, 15, 8, {"mlp.down_proj"});
   const WeightBytes bytes = WeightBytesOf(*checkpoint, at::kBFloat16);
   const auto count = [](const LlamaModel& model) {
-    std::int64_t sum = model.embed_tokens.nbytes() + model.lm_head.nbytes();
+    std::int64_t sum = Bytes(model.embed_tokens) + Bytes(model.lm_head);
     for (const BlockWeights& block : model.blocks) {
       for (const std::string& name : ModelConfig::LinearNames()) {
         const at::Tensor weight = BlockWeights(block).Linear(name);
-        sum += weight.defined() ? weight.nbytes() : 0;
+        sum += weight.defined() ? Bytes(weight) : 0;
       }
     }
     for (const BlockCodes& block : model.coded) {
       for (const CodedProduct* product : {&block.qkv, &block.o, &block.gate_up, &block.down}) {
         for (const CodedLinear& part : product->parts) {
-          sum += part.codes.nbytes() + part.table.nbytes() + part.scales.nbytes() +
-                 (part.slices.is_same(part.table) ? 0 : part.slices.nbytes());
+          sum += Bytes(part.codes) + Bytes(part.table) + Bytes(part.scales) +
+                 (part.slices.is_same(part.table) ? 0 : Bytes(part.slices));
         }
       }
     }
