@@ -26,14 +26,14 @@ struct Observed {
 };
 
 // Observed once, at the end: the interval is longer than any test.
-Observed Observe(const std::string& visible, const std::string& library) {
+Observed Observe(const std::string& visible, const std::string& library, int devices = 0) {
   const TestFolder folder;
   const std::string path = folder.path() + "/events";
   const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT, 0600);
   Observed observed;
   {
     Events events(fd);
-    GpuTelemetry telemetry(events, visible, library, hours(1));
+    GpuTelemetry telemetry(events, visible, library, hours(1), devices);
     observed.summary = telemetry.Finish();
   }
   ::close(fd);
@@ -65,6 +65,12 @@ TEST(GpuTelemetryTest, TheVisibleGpusAreToldAndSummedUp) {
     EXPECT_EQ(one.events.size(), 4U) << visible;
     EXPECT_EQ(one.summary["gpu_utilisation_percent"], 80.0) << visible;
   }
+}
+
+TEST(GpuTelemetryTest, OfTheVisibleGpusThoseInUseAreTold) {
+  EXPECT_EQ(Observe("", BITSWEEP_FAKE_NVML, 1).summary["gpu_utilisation_percent"], 40.0);
+  EXPECT_EQ(Observe("1,0", BITSWEEP_FAKE_NVML, 1).summary["gpu_utilisation_percent"], 80.0);
+  EXPECT_EQ(Observe("", BITSWEEP_FAKE_NVML, 2).summary["gpu_utilisation_percent"], 60.0);
 }
 
 TEST(GpuTelemetryTest, WithoutNvmlOneLineSaysSo) {

@@ -5,14 +5,17 @@
 #include <gtest/gtest.h>
 
 #include <ATen/ATen.h>
+#include <c10/core/DeviceGuard.h>
 
 #include "tests/engine_model/byte_tokenizer.h"
 #include "tests/engine_model/few_pages.h"
 #include "tests/engine_model/tiny_model.h"
 #include "worker/engine/checkpoint/safetensors.h"
+#include "worker/engine/error.h"
 #include "worker/engine/generate/batch.h"
 #include "worker/engine/generate/sampler.h"
 #include "worker/engine/model/decoder.h"
+#include "worker/engine/model/device_work.h"
 #include "worker/engine/model/llama.h"
 
 namespace bitsweep::engine {
@@ -218,6 +221,118 @@ TEST_F(ReplicaTest, TwoGpusGiveTheSamplesOfOne) {
   EXPECT_EQ(GenerateWith({second_}, 1), want);
   EXPECT_EQ(GenerateWith({first_, second_}, 1), want);
   EXPECT_EQ(GenerateWith({first_, second_}, 2), want);
+}
+
+// A quantized demo model, its linears kept as codes and expanded.
+class CodesTest : public CudaTest {
+ protected:
+  static constexpr std::int64_t kVocab = 2048;
+  void SetUp() override {
+    CudaTest::SetUp();
+    if (!IsSkipped() && !PagedDecoderServes(checkpoint_->config(), at::kHalf, at::kCUDA)) {
+      GTEST_SKIP() << "skipped: no GPU of compute capability 9.0, or a build without CUDA";
+    }
+  }
+  PlacedModel Place(WeightsForm form) const {
+    return PlaceDecoderModels(*checkpoint_, at::kHalf, {{at::kCUDA, 0}}, 1, form)[0];
+  }
+
+  const std::shared_ptr<const Checkpoint> checkpoint_ =
+      Checkpoint::Open("golden/aqlm-reference/sparrow-1m-AQLM-2bit-code-2x8");
+};
+
+// Each token is the greatest logit of the expanded model, up to ties of f16; steps are repeated
+// from recorded graphs.
+TEST_F(CodesTest, GreedyTokensAreThoseOfTheExpandedModel) {
+  const PlacedModel expanded = Place(WeightsForm::kExpanded);
+  const PlacedModel codes = Place(WeightsForm::kCodes);
+  EXPECT_TRUE(codes.weights.codes);
+  // 40 rows are expanded in steps too, 3 are looked up.
+  for (const std::int64_t slots : {3, 40}) {
+    const DecoderOptions options = {.slots = slots, .positions = 100};
+    const auto want = expanded.model->MakeDecoder(options);
+    const auto got = codes.model->MakeDecoder(options);
+    const std::vector<std::int64_t> prompt = RandomIds(17, kVocab, 3);
+    at::Tensor expected = want->Prefill(prompt);
+    at::Tensor logits = got->Prefill(prompt);
+    for (std::int64_t slot = 0; slot < slots; ++slot) {
+      want->Place(slot);
+      got->Place(slot);
+    }
+    std::int64_t ties = 0;
+    for (std::int64_t position = 17; position < 80; ++position) {
+      const std::int64_t token = expected[0].argmax().item<std::int64_t>();
+      const double gap = (logits[0].max() - logits[0][token]).item<double>();
+      EXPECT_LT(gap, 0.05) << "position " << position;
+      ties += gap > 0.0 ? 1 : 0;
+      const std::vector<std::int64_t> tokens(static_cast<std::size_t>(slots), token);
+      const std::vector<std::int64_t> positions(static_cast<std::size_t>(slots), position);
+      expected = want->Step(tokens, positions);
+      logits = got->Step(tokens, positions);
+      EXPECT_TRUE(at::equal(logits[0], logits[slots - 1]));
+    }
+    EXPECT_LE(ties, 2) << slots << " slots";
+  }
+}
+
+TEST_F(CodesTest, BatchInvariantLogitsAreTheSameBits) {
+  const auto decoder = [&](WeightsForm form) {
+    return Place(form).model->MakeDecoder(
+        {.slots = 2, .positions = 100, .batch_invariant = true});
+  };
+  const auto want = decoder(WeightsForm::kExpanded);
+  const auto got = decoder(WeightsForm::kCodes);
+  const std::vector<std::int64_t> prompt = RandomIds(70, kVocab, 5);
+  EXPECT_TRUE(at::equal(got->Prefill(prompt), want->Prefill(prompt)));
+  want->Place(0);
+  got->Place(0);
+  for (std::int64_t step = 0; step < 6; ++step) {
+    EXPECT_TRUE(at::equal(got->Step({step}, {70 + step}), want->Step({step}, {70 + step})));
+  }
+}
+
+// Codes are copied to the second replica, and lie where their layers do.
+TEST_F(CodesTest, TwoGpusGiveTheBitsOfOne) {
+  if (at::detail::getCUDAHooks().getNumGPUs() < 2) {
+    GTEST_SKIP() << "skipped: one GPU";
+  }
+  const std::vector<at::Device> both = {{at::kCUDA, 0}, {at::kCUDA, 1}};
+  const std::vector<std::int64_t> prompt = RandomIds(70, kVocab, 6);
+  const auto logits = [&](const PlacedModel& placed) {
+    const c10::DeviceGuard guard(placed.device);
+    const auto decoder = placed.model->MakeDecoder({.slots = 1, .positions = 100});
+    decoder->Prefill(prompt);
+    decoder->Place(0);
+    return decoder->Step({5}, {70}).cpu();  // One row: looked up.
+  };
+  const at::Tensor want = logits(Place(WeightsForm::kCodes));
+  for (const std::int64_t split : {1, 2}) {
+    for (const PlacedModel& placed :
+         PlaceDecoderModels(*checkpoint_, at::kHalf, both, split, WeightsForm::kCodes)) {
+      EXPECT_TRUE(at::equal(logits(placed), want)) << split << ", " << placed.device.str();
+    }
+  }
+}
+
+// With 1 MiB nothing fits, with 2 GiB everything: what is asked is what the limit leaves.
+TEST_F(CodesTest, AMemoryLimitIsKept) {
+  const at::Device device(at::kCUDA, 0);
+  DeviceWork::LimitBytes(device, std::int64_t{2} << 30);
+  EXPECT_LE(DeviceWork::FreeBytes(device), std::int64_t{2} << 30);
+  EXPECT_FALSE(Place(WeightsForm::kAuto).weights.codes);
+  const auto options = at::TensorOptions().dtype(at::kChar).device(device);
+  EXPECT_ANY_THROW(at::empty({std::int64_t{3} << 30}, options));
+  DeviceWork::LimitBytes(device, std::int64_t{1} << 20);
+  const auto place = [&] { return Place(WeightsForm::kExpanded); };
+  try {
+    place();
+    FAIL() << "1 MiB holds no model";
+  } catch (const EngineError& error) {
+    EXPECT_EQ(error.failure(), FailureClass::kOomGpu);
+    EXPECT_NE(std::string(error.what()).find("as codes"), std::string::npos);
+  }
+  DeviceWork::LimitBytes(device, 0);
+  EXPECT_GT(DeviceWork::FreeBytes(device), std::int64_t{2} << 30);
 }
 
 // Follows transformers' greedy tokens in f16: each is the greatest logit, up to ties of f16.

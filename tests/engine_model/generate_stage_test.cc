@@ -131,8 +131,21 @@ TEST_F(GenerateStageTest, Bf16RunsThroughTorch) {
   EXPECT_GT(Run()["tokens"], 0);
 }
 
+TEST_F(GenerateStageTest, TheFormOfWeightsIsInTheSummary) {
+  spec_.members["sampling"]["max_tokens_total"] = 20;
+  spec_.members["batch"] = {{"weights", "auto"}, {"gpu_memory_mib", 1}};
+  const json summary = Run();
+  EXPECT_EQ(summary["weights"], "expanded");
+  EXPECT_FALSE(summary["weights_reason"].get<std::string>().empty());
+  spec_.members["batch"]["weights"] = "codes";
+  EXPECT_NE(Refusal().find("weights codes"), std::string::npos);
+}
+
 TEST_F(GenerateStageTest, MistakesAreBadInputAndNameThePlace) {
   const json good = spec_.members;
+  spec_.members["batch"] = {{"weights", "packed"}};
+  EXPECT_NE(Refusal().find("/batch/weights"), std::string::npos) << Refusal();
+  spec_.members = good;
   spec_.members["benchmark"]["language"] = "java";
   EXPECT_NE(Refusal().find("few.jsonl"), std::string::npos);
   spec_.members = good;

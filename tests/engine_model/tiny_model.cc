@@ -1,5 +1,6 @@
 #include "tests/engine_model/tiny_model.h"
 
+#include <algorithm>
 #include <cmath>
 #include <fstream>
 #include <functional>
@@ -204,6 +205,49 @@ std::vector<Vec> TinyModel::ReferenceLogits(const std::vector<std::int64_t>& ids
                            Norm(checkpoint->Get("model.norm.weight"), row)));
   }
   return logits;
+}
+
+void WriteCodedModel(const TinyModel& model,
+                     const AqlmConfig& aqlm,
+                     const std::vector<std::string>& dense,
+                     const std::string& dir) {
+  const std::shared_ptr<const Checkpoint> from = model.Open();
+  std::mt19937 random(11);
+  const std::int64_t entries = std::int64_t{1} << aqlm.codebook_bits;
+  NamedTensors tensors;
+  for (const auto& [name, file] : from->tensors()) {
+    const auto is_one_of = [&name = name](const std::vector<std::string>& linears) {
+      return std::any_of(linears.begin(), linears.end(), [&](const std::string& linear) {
+        return name.find("." + linear + ".weight") != std::string::npos;
+      });
+    };
+    const at::Tensor weight = from->Get(name);
+    if (!is_one_of(ModelConfig::LinearNames()) || is_one_of(dense)) {
+      tensors.emplace_back(name, weight.to(at::kHalf));
+      continue;
+    }
+    const std::string prefix = name.substr(0, name.rfind('.'));
+    at::Tensor codes =
+        at::empty({weight.size(0), weight.size(1) / aqlm.group_size, aqlm.codebooks}, at::kInt);
+    for (std::int64_t i = 0; i < codes.numel(); ++i) {
+      codes.data_ptr<std::int32_t>()[i] =
+          static_cast<std::int32_t>(random() % static_cast<std::uint64_t>(entries));
+    }
+    tensors.emplace_back(prefix + ".codes", CodesToStored(codes, aqlm.codebook_bits));
+    tensors.emplace_back(
+        prefix + ".codebooks",
+        Random(random, {aqlm.codebooks, entries, 1, aqlm.group_size}, 0, 0.3F).to(at::kHalf));
+    tensors.emplace_back(prefix + ".scales",
+                         Random(random, {weight.size(0), 1, 1, 1}, 1, 0.1F).to(at::kHalf));
+  }
+  WriteSafetensors(dir + "/model.safetensors", tensors);
+  nlohmann::json config = from->config().raw;
+  config["quantization_config"] = {{"quant_method", "aqlm"},
+                                   {"nbits_per_codebook", aqlm.codebook_bits},
+                                   {"num_codebooks", aqlm.codebooks},
+                                   {"out_group_size", 1},
+                                   {"in_group_size", aqlm.group_size}};
+  std::ofstream(dir + "/config.json") << config;
 }
 
 std::vector<std::int64_t> RandomIds(std::int64_t count, std::int64_t vocab, std::uint64_t seed) {

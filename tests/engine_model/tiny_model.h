@@ -42,6 +42,14 @@ class TinyModel {
   std::string dir_;
 };
 
+/// A checkpoint like `model`'s whose linears are random codes and codebooks, all but those that
+/// `dense` names ("self_attn.q_proj" of every layer, say), which stay as they are. Written to `dir`,
+/// which exists.
+void WriteCodedModel(const TinyModel& model,
+                     const AqlmConfig& aqlm,
+                     const std::vector<std::string>& dense,
+                     const std::string& dir);
+
 /// `count` ids below `vocab`, the same for the same seed.
 std::vector<std::int64_t> RandomIds(std::int64_t count, std::int64_t vocab, std::uint64_t seed);
 

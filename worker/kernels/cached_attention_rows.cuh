@@ -13,30 +13,9 @@
 #include "worker/kernels/cached_attention.h"
 #include "worker/kernels/cached_attention_queue.cuh"
 #include "worker/kernels/element.cuh"
+#include "worker/kernels/matrix_instruction.cuh"
 
 namespace bitsweep::kernels::attention {
-
-struct Fragment {
-  std::uint32_t words[4];
-};
-
-// c [16, 8] += a [16, 16] * b [16, 8]
-__device__ inline void Multiply(
-    __half, float (&c)[4], const Fragment& a, std::uint32_t b0, std::uint32_t b1) {
-  asm volatile(
-      "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
-      "{%0,%1,%2,%3};"
-      : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
-      : "r"(a.words[0]), "r"(a.words[1]), "r"(a.words[2]), "r"(a.words[3]), "r"(b0), "r"(b1));
-}
-__device__ inline void Multiply(
-    __nv_bfloat16, float (&c)[4], const Fragment& a, std::uint32_t b0, std::uint32_t b1) {
-  asm volatile(
-      "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, "
-      "{%8,%9}, {%0,%1,%2,%3};"
-      : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
-      : "r"(a.words[0]), "r"(a.words[1]), "r"(a.words[2]), "r"(a.words[3]), "r"(b0), "r"(b1));
-}
 
 // Two values as one word, the first in the low half.
 template <typename T>

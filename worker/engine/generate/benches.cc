@@ -19,17 +19,16 @@
 #include "worker/engine/device_list.h"
 #include "worker/engine/error.h"
 #include "worker/engine/generate/device_batch.h"
+#include "worker/engine/generate/random_model.h"
 #include "worker/engine/generate/step_meter.h"
 #include "worker/engine/keyed_random.h"
+#include "worker/engine/model/copy_bandwidth.h"
 #include "worker/engine/model/decoder.h"
 #include "worker/engine/model/device_work.h"
-#include "worker/engine/model/llama.h"
 #include "worker/engine/numerics.h"
 
 namespace bitsweep::engine {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 struct BenchFlags {
   std::int64_t layers = 32, hidden = 4096, heads = 32, kv_heads = 32, intermediate = 11008,
@@ -41,6 +40,8 @@ struct BenchFlags {
   int repeats = 1;
   std::int64_t split = 1;
   bool batch_invariant = false;
+  std::string weights = "expanded";
+  std::int64_t codebooks = 1, codebook_bits = 15, group_size = 8, gpu_memory_mib = 0;
   std::string json, tokens;
 };
 
@@ -57,69 +58,15 @@ ModelConfig MakeConfig(const BenchFlags& flags) {
   if (flags.hidden % flags.heads != 0 || flags.heads % flags.kv_heads != 0) {
     ThrowBadInput("--hidden must be a multiple of --heads, and --heads one of --kv-heads");
   }
+  if (flags.weights == "codes") {
+    config.aqlm = AqlmConfig{.codebooks = static_cast<int>(flags.codebooks),
+                             .codebook_bits = static_cast<int>(flags.codebook_bits),
+                             .group_size = static_cast<int>(flags.group_size)};
+    if (flags.hidden % flags.group_size != 0 || flags.intermediate % flags.group_size != 0) {
+      ThrowBadInput("--hidden and --intermediate must be multiples of --group-size");
+    }
+  }
   return config;
-}
-
-// Weights ~ N(0, 0.02^2), norms of ones. Drawn by torch's generator of the device after
-// manual_seed(seed), in the order: embedding; of each layer q, k, v as one, o, gate and up as one,
-// down; head; by that of its own device where the layers are divided.
-// tests/bench/reference_generate.py draws the same ones.
-std::shared_ptr<const LlamaModel> RandomModel(const ModelConfig& c,
-                                              std::uint64_t seed,
-                                              at::ScalarType dtype,
-                                              const std::vector<at::Device>& devices) {
-  at::manual_seed(seed);
-  const std::vector<std::int64_t> begins =
-      EvenStretches(c.num_layers, static_cast<std::int64_t>(devices.size()));
-  auto options = at::TensorOptions().dtype(dtype).device(devices[0]);
-  const auto random = [&](std::int64_t rows, std::int64_t columns) {
-    return at::randn({rows, columns}, options).mul_(0.02);
-  };
-  auto model = std::make_shared<LlamaModel>();
-  model->config = c;
-  model->embed_tokens = random(c.vocab_size, c.hidden_size);
-  const std::int64_t q = c.num_heads * c.head_dim;
-  const std::int64_t kv = c.num_kv_heads * c.head_dim;
-  for (std::int64_t layer = 0; layer < c.num_layers; ++layer) {
-    const auto after = std::upper_bound(begins.begin(), begins.end(), layer);
-    options = options.device(devices[static_cast<std::size_t>(after - begins.begin()) - 1]);
-    BlockWeights block;
-    const at::Tensor qkv = random(q + 2 * kv, c.hidden_size);
-    block.q_proj = qkv.narrow(0, 0, q);
-    block.k_proj = qkv.narrow(0, q, kv);
-    block.v_proj = qkv.narrow(0, q + kv, kv);
-    block.o_proj = random(c.hidden_size, q);
-    const at::Tensor gate_up = random(2 * c.intermediate_size, c.hidden_size);
-    block.gate_proj = gate_up.narrow(0, 0, c.intermediate_size);
-    block.up_proj = gate_up.narrow(0, c.intermediate_size, c.intermediate_size);
-    block.down_proj = random(c.hidden_size, c.intermediate_size);
-    block.input_layernorm = at::ones({c.hidden_size}, options);
-    block.post_attention_layernorm = at::ones({c.hidden_size}, options);
-    model->blocks.push_back(std::move(block));
-  }
-  model->norm = at::ones({c.hidden_size}, options);
-  model->lm_head = random(c.vocab_size, c.hidden_size);
-  model->rope = MakeRopeTable(c, c.max_position_embeddings, devices[0]);
-  return model;
-}
-
-// Bytes a second of a copy, read and written bytes counted: what memory allows.
-double CopyBandwidth(at::Device device) {
-  constexpr int kRepeats = 10;
-  const std::int64_t bytes = device.is_cuda() ? std::int64_t{4} << 30 : std::int64_t{64} << 20;
-  const DeviceWork work(device);
-  const DeviceWork::Scope scope(work);
-  const at::TensorOptions options = at::TensorOptions().dtype(at::kInt).device(device);
-  const at::Tensor from = at::randint(1 << 30, {bytes / 4}, options);
-  at::Tensor to = at::empty_like(from);
-  to.copy_(from);
-  work.MakeMark()->Await();
-  const auto begin = Clock::now();
-  for (int i = 0; i < kRepeats; ++i) {
-    to.copy_(from, /*non_blocking=*/true);
-  }
-  work.MakeMark()->Await();
-  return 2.0 * kRepeats * static_cast<double>(bytes) / SecondsSince(begin);
 }
 
 std::vector<std::vector<std::int64_t>> RandomPrompts(const BenchFlags& flags) {
@@ -205,7 +152,7 @@ Measured Measure(const BenchFlags& flags, const Workload& work, Completions& com
   }
   std::vector<StepMeter> meters(devices.size(),
                                 StepMeter(work.config, work.prompts, work.lengths, completions));
-  const auto begin = Clock::now();
+  const auto begin = std::chrono::steady_clock::now();
   RunOnDevices(devices,
                [&](std::size_t number) { RunMetered(flags, work, number, queue, meters[number]); });
   Measured all;
@@ -228,6 +175,12 @@ double Median(std::vector<double> values) {
   return values.empty() ? 0.0 : values[values.size() / 2];
 }
 
+std::string FormOf(const BenchFlags& flags) {
+  return flags.weights != "codes" ? flags.weights
+                                  : "codes " + std::to_string(flags.codebooks) + "x" +
+                                        std::to_string(flags.codebook_bits);
+}
+
 nlohmann::ordered_json Row(const BenchFlags& flags,
                            const Measured& measured,
                            std::size_t devices,
@@ -240,7 +193,8 @@ nlohmann::ordered_json Row(const BenchFlags& flags,
     shared.push_back(measured.shared[i] / bandwidth / measured.steps[i]);
     floor += measured.bytes[i] / bandwidth;
   }
-  return {{"devices", devices},
+  return {{"weights", FormOf(flags)},
+          {"devices", devices},
           {"problems", flags.problems},
           {"samples", flags.samples},
           {"prompt", flags.prompt},
@@ -262,14 +216,16 @@ nlohmann::ordered_json Row(const BenchFlags& flags,
 void Print(const nlohmann::ordered_json& row, bool head) {
   if (head) {
     std::puts(
-        "| GPUs | problems x samples | prompt + new | at once | seconds | tokens/s | ms a step | "
+        "| weights | GPUs | problems x samples | prompt + new | at once | seconds | tokens/s | ms a "
+        "step | "
         "of the "
         "roofline, step | prompts counted once | whole run | copy GB/s |\n"
-        "|---|---|---|---|---|---|---|---|---|---|---|");
+        "|---|---|---|---|---|---|---|---|---|---|---|---|");
   }
   std::printf(
-      "| %lld | %lld x %lld | %lld + %lld | %lld | %.3f | %.0f | %.3f | %.1f%% | %.1f%% | %.1f%% | "
-      "%.0f |\n",
+      "| %s | %lld | %lld x %lld | %lld + %lld | %lld | %.3f | %.0f | %.3f | %.1f%% | %.1f%% | "
+      "%.1f%% | %.0f |\n",
+      row["weights"].get<std::string>().c_str(),
       row["devices"].get<long long>(),
       row["problems"].get<long long>(),
       row["samples"].get<long long>(),
@@ -304,6 +260,9 @@ Workload MakeWorkload(const BenchFlags& flags, const VerbContext& context) {
       .positions = work.config.max_position_embeddings,
       .batch_invariant = flags.batch_invariant,
       .pages_max = flags.pages};
+  for (const at::Device device : devices) {
+    DeviceWork::LimitBytes(device, flags.gpu_memory_mib << 20);
+  }
   for (auto group = devices.begin(); group != devices.end(); group += flags.split) {
     const c10::DeviceGuard guard(*group);
     const std::shared_ptr<const DecoderModel> model = MakePagedDecoderModel(
@@ -331,7 +290,7 @@ Workload MakeWorkload(const BenchFlags& flags, const VerbContext& context) {
 void RunBench(const BenchFlags& flags, const VerbContext& context) {
   const c10::NoGradGuard no_grad;
   const double bandwidth = CopyBandwidth(DeviceOf(context.numerics));
-  const auto begin = Clock::now();
+  const auto begin = std::chrono::steady_clock::now();
   const Workload work = MakeWorkload(flags, context);
   const double start_seconds = SecondsSince(begin);
   nlohmann::ordered_json rows = nlohmann::ordered_json::array();
@@ -374,6 +333,16 @@ DirectVerb ConfigureGenerate(CLI::App& app) {
       ->capture_default_str();
   count("--split", flags->split, "GPUs that the layers of one replica are divided over");
   app.add_flag("--batch-invariant", flags->batch_invariant, "As of generate");
+  app.add_option("--weights", flags->weights, "Dense ones, or random codes and codebooks")
+      ->check(CLI::IsMember({"expanded", "codes"}))
+      ->capture_default_str();
+  count("--codebooks", flags->codebooks, "With --weights codes");
+  app.add_option("--codebook-bits", flags->codebook_bits, "With --weights codes")
+      ->check(CLI::Range(1, 16))
+      ->capture_default_str();
+  count("--group-size", flags->group_size, "With --weights codes");
+  app.add_option("--gpu-memory-limit", flags->gpu_memory_mib, "As of generate, MiB")
+      ->check(CLI::PositiveNumber);
   app.add_option("--temperature", flags->temperature, "0: greedy")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
@@ -397,6 +366,7 @@ DirectVerb ConfigureGenerate(CLI::App& app) {
 
 void RegisterGenerateBenches(BenchRegistry& benches) {
   benches.Add("generate", "Generate with a model of random weights", ConfigureGenerate);
+  benches.Add("codebooks", "Multiply by weights that are kept as codes", ConfigureCodebookBench);
 }
 
 }  // namespace bitsweep::engine

@@ -18,6 +18,7 @@
 #include "worker/engine/generate/stages.h"
 #include "worker/engine/host_memory.h"
 #include "worker/engine/model/decoder.h"
+#include "worker/engine/model/device_work.h"
 #include "worker/engine/numerics.h"
 #include "worker/engine/strict_object.h"
 #include "worker/engine/tokenizer/tokenizer.h"
@@ -44,7 +45,15 @@ struct GenerateSpec {
   GenerationOptions options;
   std::int64_t slots = 0;  // 0: by memory.
   std::int64_t split = 0;  // Devices of one replica; 0: as few as hold it.
+  WeightsForm weights = WeightsForm::kAuto;
+  std::int64_t gpu_memory_mib = 0;  // 0: all that a GPU has.
 };
+
+WeightsForm ParseWeights(const std::string& text) {
+  return text == "codes"      ? WeightsForm::kCodes
+         : text == "expanded" ? WeightsForm::kExpanded
+                              : WeightsForm::kAuto;
+}
 
 EarlyStop ParseEarlyStop(const std::string& text) {
   return text == "none"    ? EarlyStop::kNone
@@ -57,6 +66,7 @@ GenerateSpec ReadSpec(const StageSpec& spec) {
   constexpr std::int64_t kTokensMax = 1 << 20;
   constexpr std::int64_t kSlotsMax = 1 << 16;
   constexpr std::int64_t kSplitMax = 64;
+  constexpr std::int64_t kMebibytesMax = 1 << 24;
   GenerateSpec out;
   StrictObject members(spec.members, spec.where);
   StrictObject model = members.Object("model");
@@ -82,6 +92,8 @@ GenerateSpec ReadSpec(const StageSpec& spec) {
     out.slots = batch.Has("slots") ? batch.Int("slots", 1, kSlotsMax) : 0;
     out.options.batch_invariant = batch.BoolOr("invariant", false);
     out.split = batch.IntOr("split", 1, kSplitMax, 0);
+    out.weights = ParseWeights(batch.ChoiceOr("weights", {"auto", "expanded", "codes"}, "auto"));
+    out.gpu_memory_mib = batch.IntOr("gpu_memory_mib", 1, kMebibytesMax, 0);
     batch.Finish();
   }
   members.Finish();
@@ -192,6 +204,10 @@ nlohmann::json Summarize(const std::vector<GenerationProblem>& problems,
             {"length", finished[Finish::kLength]}}}};
 }
 
+std::string FormOf(const PlacedModel& placed) {
+  return placed.weights.codes ? "codes" : "expanded";
+}
+
 nlohmann::json RunGenerate(const StageSpec& stage, Events& events) {
   GenerateSpec spec = ReadSpec(stage);
   const std::vector<benchmark::Record> records = ReadRecords(spec);
@@ -206,15 +222,19 @@ nlohmann::json RunGenerate(const StageSpec& stage, Events& events) {
   const std::vector<GenerationProblem> problems =
       MakeProblems(records, *tokenizer, spec.options.tokens_max);
   const std::vector<at::Device> devices = DevicesOf(stage.numerics);
+  for (const at::Device device : devices) {
+    DeviceWork::LimitBytes(device, spec.gpu_memory_mib << 20);
+  }
   const std::vector<PlacedModel> models =
-      PlaceDecoderModels(*checkpoint, DtypeOf(stage.numerics), devices, spec.split);
+      PlaceDecoderModels(*checkpoint, DtypeOf(stage.numerics), devices, spec.split, spec.weights);
   std::vector<Replica> replicas;
   for (const PlacedModel& placed : models) {
     replicas.push_back({*placed.model, placed.device, placed.decoders});
   }
   events.Log("info",
              "generates on " + DeviceNames(devices) + ": " + std::to_string(replicas.size()) +
-                 " replicas of the model");
+                 " replicas of the model, weights " + FormOf(models[0]) + ": " +
+                 models[0].weights.why);
   spec.options.slots = ChooseSlots(spec, *models[0].model, devices[0].is_cuda());
 
   const std::int64_t total = static_cast<std::int64_t>(problems.size()) * spec.options.samples;
@@ -242,6 +262,8 @@ nlohmann::json RunGenerate(const StageSpec& stage, Events& events) {
   nlohmann::json summary = Summarize(problems, results, spec.options, seconds);
   summary["devices"] = devices.size();
   summary["replicas"] = replicas.size();
+  summary["weights"] = FormOf(models[0]);
+  summary["weights_reason"] = models[0].weights.why;
   events.Metric("tokens_per_second", summary["tokens"].get<double>() / seconds, "1/s");
   return summary;
 }

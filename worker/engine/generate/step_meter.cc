@@ -4,15 +4,20 @@
 #include <set>
 #include <string>
 
+#include "worker/engine/model/coded_linear.h"
+
 namespace bitsweep::engine {
 namespace {
 
-// Bytes of the weights that a step multiplies by, and of one cached token.
+// Bytes of the weights that a step multiplies by (codes where the config has them), and of one
+// cached token.
 std::pair<double, double> StepBytes(const ModelConfig& config) {
   double weights = static_cast<double>(config.vocab_size * config.hidden_size) * 2.0;
   for (const std::string& name : ModelConfig::LinearNames()) {
     const auto [rows, columns] = config.LinearShape(name);
-    weights += 2.0 * static_cast<double>(config.num_layers * rows * columns);
+    const std::int64_t bytes =
+        config.aqlm ? CodedBytes(CodebookShapeOf(*config.aqlm, columns), rows) : 2 * rows * columns;
+    weights += static_cast<double>(config.num_layers * bytes);
   }
   return {weights,
           4.0 * static_cast<double>(config.num_layers * config.num_kv_heads * config.head_dim)};

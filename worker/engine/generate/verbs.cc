@@ -20,6 +20,8 @@ struct GenerateOptions {
   std::int64_t batch = 0;
   std::int64_t split = 0;
   bool batch_invariant = false;
+  std::string weights = "auto";
+  std::int64_t gpu_memory_mib = 0;
   double temperature = 0.0;
   double top_p = 1.0;
   std::uint64_t seed = 0;
@@ -56,6 +58,12 @@ StageRequest MakeRequest(const GenerateOptions& options) {
   }
   if (options.batch_invariant) {
     request.members["batch"]["invariant"] = true;
+  }
+  if (options.weights != "auto") {
+    request.members["batch"]["weights"] = options.weights;
+  }
+  if (options.gpu_memory_mib > 0) {
+    request.members["batch"]["gpu_memory_mib"] = options.gpu_memory_mib;
   }
   request.finish = [output = AbsolutePath(options.output)](const nlohmann::json&,
                                                            const std::string& output_dir) {
@@ -96,6 +104,15 @@ void RegisterGenerateVerbs(VerbRegistry& registry) {
                        options->split,
                        "GPUs that the layers of one replica are divided over (default: as few as "
                        "hold it)")
+            ->check(CLI::PositiveNumber);
+        app.add_option("--weights",
+                       options->weights,
+                       "How a GPU keeps an AQLM checkpoint's linears: expanded, codes, or auto: "
+                       "expanded where that fits")
+            ->check(CLI::IsMember({"auto", "expanded", "codes"}));
+        app.add_option("--gpu-memory-limit",
+                       options->gpu_memory_mib,
+                       "MiB that the model and its cache take of each GPU, at most (default: all)")
             ->check(CLI::PositiveNumber);
         app.add_flag("--batch-invariant",
                      options->batch_invariant,

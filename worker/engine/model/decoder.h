@@ -6,11 +6,13 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
 
 #include "worker/engine/checkpoint/checkpoint.h"
+#include "worker/engine/model/coded_linear.h"
 #include "worker/engine/model/llama.h"
 #include "worker/kernels/counter_uniform.h"
 
@@ -164,20 +166,45 @@ std::int64_t DevicesPerReplica(std::int64_t weight_bytes,
                                std::int64_t devices,
                                std::int64_t layers);
 
+/// In which form an AQLM checkpoint's linears are kept on a GPU.
+enum class WeightsForm {
+  kAuto,      // Expanded where that fits, else codes (ChooseWeights).
+  kExpanded,  // Decoded once, when loaded.
+  kCodes,     // Looked up, or expanded product by product.
+};
+
+struct WeightsChoice {
+  bool codes;
+  std::string why;  // For logs.
+};
+
+/// Expanded where `devices` GPUs with `free_bytes` each hold the model so, its layers divided over
+/// `split` of them (0: over as many as it takes); else codes, if it has any. Throws kBadInput where
+/// codes are asked for and no linear has them.
+WeightsChoice ChooseWeights(WeightsForm form,
+                            const WeightBytes& bytes,
+                            std::int64_t free_bytes,
+                            std::int64_t devices,
+                            std::int64_t split,
+                            std::int64_t layers);
+
 struct PlacedModel {
   std::shared_ptr<const DecoderModel> model;
   at::Device device;  // The first one of those that it lies on.
   int decoders = 1;   // So many at once keep all of these at work.
+  WeightsChoice weights = {false, ""};
 };
 
 /// As many replicas as `devices` hold: one on each, or, where the weights and some cache do not fit
 /// one, one on each group of neighbours, as small as it can be, its layers divided evenly. `split`
 /// is the size of a group, 0: chosen so. The first replica is read and expanded from the files, the
 /// others are copies of it. Throws as MakeDecoderModel, and kBadInput where `split` does not divide
-/// the number of devices or the model has no paged cache there.
+/// the number of devices or the model has no paged cache there, and where codes are to be kept that
+/// there are none of, or without a paged cache.
 std::vector<PlacedModel> PlaceDecoderModels(const Checkpoint& checkpoint,
                                             at::ScalarType dtype,
                                             const std::vector<at::Device>& devices,
-                                            std::int64_t split);
+                                            std::int64_t split,
+                                            WeightsForm weights = WeightsForm::kAuto);
 
 }  // namespace bitsweep::engine

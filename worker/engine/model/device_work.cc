@@ -1,6 +1,9 @@
 #include "worker/engine/model/device_work.h"
 
+#include <algorithm>
 #include <limits>
+#include <map>
+#include <mutex>
 #include <utility>
 
 #include <ATen/ATen.h>
@@ -32,6 +35,16 @@ class Repeat final : public DeviceWork::Recording {
 };
 
 #if defined(BITSWEEP_CUDA)
+// Limits that LimitBytes set, by number of the GPU.
+struct Limits {
+  std::mutex mutex;
+  std::map<int, std::int64_t> bytes;
+};
+Limits& TheLimits() {
+  static Limits limits;
+  return limits;
+}
+
 class EventMark final : public DeviceWork::Mark {
  public:
   explicit EventMark(const c10::cuda::CUDAStream& stream) { event_.record(stream); }
@@ -160,11 +173,47 @@ std::int64_t DeviceWork::FreeBytes(at::Device device) {
     std::size_t free = 0;
     std::size_t total = 0;
     C10_CUDA_CHECK(cudaMemGetInfo(&free, &total));
-    return static_cast<std::int64_t>(free);
+    Limits& limits = TheLimits();
+    const std::lock_guard lock(limits.mutex);
+    const auto limit = limits.bytes.find(device.index());
+    if (limit == limits.bytes.end()) {
+      return static_cast<std::int64_t>(free);
+    }
+    const std::int64_t held =
+        c10::cuda::CUDACachingAllocator::getDeviceStats(device.index()).reserved_bytes[0].current;
+    return std::min(static_cast<std::int64_t>(free),
+                    std::max<std::int64_t>(0, limit->second - held));
   }
 #endif
   (void)device;
   return std::numeric_limits<std::int64_t>::max() / 4;
+}
+
+void DeviceWork::LimitBytes(at::Device device, std::int64_t bytes) {
+#if defined(BITSWEEP_CUDA)
+  if (device.is_cuda()) {
+    const c10::cuda::CUDAGuard guard(device);
+    Limits& limits = TheLimits();
+    const std::lock_guard lock(limits.mutex);
+    if (limits.bytes.count(device.index()) == 0) {
+      // The allocator knows a device once it was asked for memory there.
+      at::empty({1}, at::TensorOptions().dtype(at::kInt).device(device));
+    }
+    std::size_t free = 0;
+    std::size_t total = 0;
+    C10_CUDA_CHECK(cudaMemGetInfo(&free, &total));
+    limits.bytes.erase(device.index());
+    double fraction = 1.0;
+    if (bytes > 0 && bytes < static_cast<std::int64_t>(total)) {
+      limits.bytes[device.index()] = bytes;
+      fraction = static_cast<double>(bytes) / static_cast<double>(total);
+    }
+    c10::cuda::CUDACachingAllocator::setMemoryFraction(fraction, device.index());
+  }
+#else
+  (void)device;
+  (void)bytes;
+#endif
 }
 
 }  // namespace bitsweep::engine

@@ -64,6 +64,10 @@ class DeviceWork {
 
   /// Bytes of device memory that can still be taken; a very large number on the CPU.
   static std::int64_t FreeBytes(at::Device device);
+  /// From now on this process's tensors take at most `bytes` of a GPU's memory, as if it had no
+  /// more; what the driver keeps for the process is not counted. 0: what the GPU has. Nothing on
+  /// the CPU.
+  static void LimitBytes(at::Device device, std::int64_t bytes);
 
  private:
   struct Impl;

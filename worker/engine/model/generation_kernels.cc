@@ -22,7 +22,9 @@ constexpr GenerationKernels kReference = {"reference",
                                           OnHost<kernels::SwigluRef>::Run,
                                           OnHost<kernels::CachedAttentionRef>::Run,
                                           OnHost<kernels::JoinPartsRef>::Run,
-                                          OnHost<kernels::SampleTokensRef>::Run};
+                                          OnHost<kernels::SampleTokensRef>::Run,
+                                          OnHost<kernels::CodebookMatvecRef>::Run,
+                                          OnHost<kernels::CodebookExpandRef>::Run};
 
 #if defined(BITSWEEP_CUDA)
 constexpr GenerationKernels kCuda = {"cuda sm_90a",
@@ -32,7 +34,9 @@ constexpr GenerationKernels kCuda = {"cuda sm_90a",
                                      kernels::SwigluCuda,
                                      kernels::CachedAttentionCuda,
                                      kernels::JoinPartsCuda,
-                                     kernels::SampleTokensCuda};
+                                     kernels::SampleTokensCuda,
+                                     kernels::CodebookMatvecCuda,
+                                     kernels::CodebookExpandCuda};
 #endif
 
 }  // namespace

@@ -8,6 +8,8 @@
 
 #include "worker/kernels/add_rms_norm.h"
 #include "worker/kernels/cached_attention.h"
+#include "worker/kernels/codebook_expand.h"
+#include "worker/kernels/codebook_matvec.h"
 #include "worker/kernels/gather_rows.h"
 #include "worker/kernels/rope_cache.h"
 #include "worker/kernels/sample_tokens.h"
@@ -25,6 +27,10 @@ struct GenerationKernels {
                                             kernels::DeviceStream);
   kernels::KernelStatus (*join_parts)(const kernels::JoinPartsArgs&, kernels::DeviceStream);
   kernels::KernelStatus (*sample_tokens)(const kernels::SampleTokensArgs&, kernels::DeviceStream);
+  kernels::KernelStatus (*codebook_matvec)(const kernels::CodebookMatvecArgs&,
+                                           kernels::DeviceStream);
+  kernels::KernelStatus (*codebook_expand)(const kernels::CodebookExpandArgs&,
+                                           kernels::DeviceStream);
 };
 
 /// The references on the CPU; on a GPU its own, or null where the build or the device has none.

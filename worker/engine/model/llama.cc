@@ -93,16 +93,22 @@ at::Tensor Mlp(const BlockWeights& weights, const at::Tensor& x, BlockTaps* taps
   return at::linear(inner, weights.down_proj);
 }
 
-// What FusedRows joins, on another device.
-std::vector<at::Tensor> CopyNeighbours(const std::vector<at::Tensor>& parts, at::Device device) {
-  const at::Tensor storage = FusedRows(parts).to(device);
-  std::vector<at::Tensor> copies;
-  std::int64_t begin = 0;
-  for (const at::Tensor& part : parts) {
-    copies.push_back(storage.narrow(0, begin, part.size(0)));
-    begin += part.size(0);
+// Moves the linears `names` to a device, as neighbours still; those kept as codes have no weights.
+void CopyNeighbours(BlockWeights& block, const std::vector<std::string>& names, at::Device device) {
+  std::vector<at::Tensor> parts;
+  for (const std::string& name : names) {
+    parts.push_back(block.Linear(name));
   }
-  return copies;
+  if (!parts[0].defined()) {
+    return;
+  }
+  const at::Tensor storage = FusedRows(parts).to(device);
+  std::int64_t begin = 0;
+  for (const std::string& name : names) {
+    const std::int64_t rows = block.Linear(name).size(0);
+    block.Linear(name) = storage.narrow(0, begin, rows);
+    begin += rows;
+  }
 }
 
 }  // namespace
@@ -151,7 +157,8 @@ at::Tensor BlockForward(const ModelConfig& config,
 BlockWeights LoadBlock(const Checkpoint& checkpoint,
                        std::int64_t layer,
                        at::ScalarType dtype,
-                       at::Device device) {
+                       at::Device device,
+                       BlockCodes* coded) {
   const std::string prefix = LayerPrefix(layer);
   const at::TensorOptions options = at::TensorOptions().dtype(dtype).device(device);
   // Tensors as stored are views of the mapped file: copy, so that nothing depends on the mapping.
@@ -161,17 +168,21 @@ BlockWeights LoadBlock(const Checkpoint& checkpoint,
   BlockWeights block;
   block.input_layernorm = own(checkpoint.Get(prefix + "input_layernorm.weight"));
   block.post_attention_layernorm = own(checkpoint.Get(prefix + "post_attention_layernorm.weight"));
-  const std::vector<at::Tensor> qkv = LoadNeighbours(
-      checkpoint, prefix, {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"}, options);
-  block.q_proj = qkv[0];
-  block.k_proj = qkv[1];
-  block.v_proj = qkv[2];
-  block.o_proj = own(DenseWeight(checkpoint, prefix + "self_attn.o_proj"));
-  const std::vector<at::Tensor> gate_up =
-      LoadNeighbours(checkpoint, prefix, {"mlp.gate_proj", "mlp.up_proj"}, options);
-  block.gate_proj = gate_up[0];
-  block.up_proj = gate_up[1];
-  block.down_proj = own(DenseWeight(checkpoint, prefix + "mlp.down_proj"));
+  const auto load = [&](std::size_t number, CodedProduct BlockCodes::* product) {
+    const std::vector<std::string>& names = ProductNames()[number];
+    if (coded != nullptr && CanKeepCodes(checkpoint, layer, names)) {
+      coded->*product = LoadCodedProduct(checkpoint, layer, names, device);
+      return;
+    }
+    const std::vector<at::Tensor> weights = LoadNeighbours(checkpoint, prefix, names, options);
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      block.Linear(names[i]) = weights[i];
+    }
+  };
+  load(0, &BlockCodes::qkv);
+  load(1, &BlockCodes::o);
+  load(2, &BlockCodes::gate_up);
+  load(3, &BlockCodes::down);
   return block;
 }
 
@@ -197,19 +208,17 @@ std::shared_ptr<const LlamaModel> CopyTo(const LlamaModel& model,
   for (std::size_t layer = 0; layer < copy->blocks.size(); ++layer) {
     const at::Device device = block_devices.at(layer);
     BlockWeights& block = copy->blocks[layer];
-    const std::vector<at::Tensor> qkv =
-        CopyNeighbours({block.q_proj, block.k_proj, block.v_proj}, device);
-    const std::vector<at::Tensor> gate_up =
-        CopyNeighbours({block.gate_proj, block.up_proj}, device);
-    block = {.input_layernorm = block.input_layernorm.to(device),
-             .q_proj = qkv[0],
-             .k_proj = qkv[1],
-             .v_proj = qkv[2],
-             .o_proj = block.o_proj.to(device),
-             .post_attention_layernorm = block.post_attention_layernorm.to(device),
-             .gate_proj = gate_up[0],
-             .up_proj = gate_up[1],
-             .down_proj = block.down_proj.to(device)};
+    block.input_layernorm = block.input_layernorm.to(device);
+    block.post_attention_layernorm = block.post_attention_layernorm.to(device);
+    for (const std::vector<std::string>& names : ProductNames()) {
+      CopyNeighbours(block, names, device);
+    }
+  }
+  for (std::size_t layer = 0; layer < copy->coded.size(); ++layer) {
+    BlockCodes& block = copy->coded[layer];
+    for (CodedProduct* product : {&block.qkv, &block.o, &block.gate_up, &block.down}) {
+      *product = CopyTo(*product, block_devices.at(layer));
+    }
   }
   const at::Device first = block_devices.front();
   const at::Device last = block_devices.back();
@@ -250,7 +259,8 @@ std::shared_ptr<const LlamaModel> LlamaModel::Load(const Checkpoint& checkpoint,
 std::shared_ptr<const LlamaModel> LlamaModel::LoadSpread(
     const Checkpoint& checkpoint,
     at::ScalarType dtype,
-    const std::vector<at::Device>& block_devices) {
+    const std::vector<at::Device>& block_devices,
+    bool keep_codes) {
   const at::Device first = block_devices.front();
   const at::Device last = block_devices.back();
   CheckNumerics(dtype, first);
@@ -263,8 +273,9 @@ std::shared_ptr<const LlamaModel> LlamaModel::LoadSpread(
   };
   model->embed_tokens = own(checkpoint.Get("model.embed_tokens.weight"), first);
   for (std::int64_t layer = 0; layer < model->config.num_layers; ++layer) {
-    model->blocks.push_back(
-        LoadBlock(checkpoint, layer, dtype, block_devices.at(static_cast<std::size_t>(layer))));
+    BlockCodes* const coded = keep_codes ? &model->coded.emplace_back() : nullptr;
+    model->blocks.push_back(LoadBlock(
+        checkpoint, layer, dtype, block_devices.at(static_cast<std::size_t>(layer)), coded));
   }
   model->norm = own(checkpoint.Get("model.norm.weight"), last);
   model->lm_head = model->config.tie_word_embeddings ? model->embed_tokens.to(last)
@@ -274,6 +285,9 @@ std::shared_ptr<const LlamaModel> LlamaModel::LoadSpread(
 }
 
 at::Tensor LlamaModel::Logits(const at::Tensor& input_ids) const {
+  if (!coded.empty()) {
+    throw EngineError(FailureClass::kBug, "a model kept as codes has no pass without a cache");
+  }
   const at::Tensor ids = input_ids.to(embed_tokens.device());
   if (ids.dim() != 2 || ids.numel() == 0 || ids.size(1) > rope.cos.size(0)) {
     ThrowBadInput("input_ids must be [B, T] with 1 <= T <= " + std::to_string(rope.cos.size(0)) +

@@ -13,6 +13,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "worker/engine/checkpoint/checkpoint.h"
+#include "worker/engine/model/coded_linear.h"
 
 namespace bitsweep::engine {
 
@@ -76,10 +77,13 @@ at::Tensor BlockForward(const ModelConfig& config,
 /// Loads block `layer` of a checkpoint in `dtype` on `device`. Quantized linears are dequantized
 /// and rounded to the dtype that their codebooks are stored in (f16), as the reference does. q, k,
 /// v (and gate, up) are neighbours in one storage, so that FusedRows joins them without a copy.
+/// With `coded`, products that can be kept as codes (CanKeepCodes) go there, and their weights are
+/// undefined.
 BlockWeights LoadBlock(const Checkpoint& checkpoint,
                        std::int64_t layer,
                        at::ScalarType dtype,
-                       at::Device device);
+                       at::Device device,
+                       BlockCodes* coded = nullptr);
 
 /// Tensors [n_i, in] -> one [sum n_i, in]: a view where the parts are neighbours in one storage, a
 /// copy elsewhere.
@@ -96,18 +100,22 @@ struct LlamaModel {
   at::Tensor norm;     // [h]
   at::Tensor lm_head;  // [V, h]
   RopeTable rope;
+  /// Empty, or by block: products that are kept as codes, whose weights in `blocks` are undefined.
+  /// Such a model serves the paged decoder alone.
+  std::vector<BlockCodes> coded;
 
   /// Throws kBadInput where CheckNumerics does.
   static std::shared_ptr<const LlamaModel> Load(const Checkpoint& checkpoint,
                                                 at::ScalarType dtype,
                                                 at::Device device);
   /// With block i on block_devices[i], the embedding and the rotary table with the first block,
-  /// norm and head with the last. Logits needs all on one device.
+  /// norm and head with the last. Logits needs all on one device. `keep_codes`: fills `coded`.
   static std::shared_ptr<const LlamaModel> LoadSpread(const Checkpoint& checkpoint,
                                                       at::ScalarType dtype,
-                                                      const std::vector<at::Device>& block_devices);
+                                                      const std::vector<at::Device>& block_devices,
+                                                      bool keep_codes = false);
   /// input_ids [B, T] i64 -> logits [B, T, V] f32, no cache. Throws kBadInput on ids outside [0, V)
-  /// and on T above the model's positions.
+  /// and on T above the model's positions. REQUIRES: `coded` is empty.
   at::Tensor Logits(const at::Tensor& input_ids) const;
 };
 

@@ -20,7 +20,7 @@ bool RecordsGraphs() {
 }
 
 // The first `rows` rows of out = x weight^T, `at_once` of them a product.
-void Multiply(const at::Tensor& out,
+void MultiplyDense(const at::Tensor& out,
               const at::Tensor& x,
               const at::Tensor& weight,
               std::int64_t rows,
@@ -32,6 +32,35 @@ void Multiply(const at::Tensor& out,
 }
 
 }  // namespace
+
+// A product of many rows wants the library, and so does one that is not to depend on their number:
+// their weights are expanded into one buffer, which every product of the stretch overwrites.
+void PagedStep::Multiply(const Stretch& s,
+                         const at::Tensor& out,
+                         const at::Tensor& x,
+                         const PagedWeights::Product& weights,
+                         std::int64_t rows,
+                         std::int64_t at_once) const {
+  const CodedProduct& coded = weights.coded;
+  if (!coded.defined()) {
+    MultiplyDense(out, x, weights.dense, rows, at_once);
+    return;
+  }
+  if (rows <= kLookUpRowsMax && !sizes_.batch_invariant && coded.has_matvec()) {
+    kernels::CodebookMatvecArgs args = coded.MatvecArgs(weights_->element);
+    args.rows = rows;
+    args.x = x.data_ptr();
+    args.out = out.data_ptr();
+    CheckKernel(weights_->kernels->codebook_matvec(args, s.work.stream()), "codebook_matvec");
+    return;
+  }
+  const at::Tensor weight = s.expanded.narrow(0, 0, coded.rows() * coded.columns())
+                                .view({coded.rows(), coded.columns()});
+  kernels::CodebookExpandArgs args = coded.ExpandArgs(weights_->element);
+  args.out = weight.data_ptr();
+  CheckKernel(weights_->kernels->codebook_expand(args, s.work.stream()), "codebook_expand");
+  MultiplyDense(out, x, weight, rows, at_once);
+}
 
 template <typename Attend>
 void PagedStep::RunLayers(Stretch& s,
@@ -45,8 +74,8 @@ void PagedStep::RunLayers(Stretch& s,
   const ModelConfig& c = config();
   const LlamaModel& llama = *weights_->llama;
   const GenerationKernels& ops = *weights_->kernels;
-  const auto multiply = [&](const at::Tensor& out, const at::Tensor& x, const at::Tensor& weight) {
-    Multiply(out, x, weight, rows, product_rows);
+  const auto multiply = [&](const at::Tensor& out, const at::Tensor& x, const auto& weights) {
+    Multiply(s, out, x, weights, rows, product_rows);
   };
   const auto norm = [&](const at::Tensor& weight, bool add) {
     CheckKernel(ops.add_rms_norm({.element = weights_->element,
@@ -73,9 +102,9 @@ void PagedStep::RunLayers(Stretch& s,
   }
   for (std::int64_t layer = s.layers.begin; layer < s.layers.end; ++layer) {
     const BlockWeights& block = llama.blocks[static_cast<std::size_t>(layer)];
-    const PagedWeights::Block& fused = weights_->fused[static_cast<std::size_t>(layer)];
+    const PagedWeights::Block& products = weights_->products[static_cast<std::size_t>(layer)];
     norm(block.input_layernorm, layer > 0);
-    multiply(s.qkv, s.normed, fused.qkv);
+    multiply(s.qkv, s.normed, products.qkv);
     CheckKernel(ops.rope_cache({.element = weights_->element,
                                 .rows = rows,
                                 .heads = c.num_heads,
@@ -90,9 +119,9 @@ void PagedStep::RunLayers(Stretch& s,
                                s.work.stream()),
                 "rope_cache");
     attend(layer);
-    multiply(s.delta, s.mixed, block.o_proj);
+    multiply(s.delta, s.mixed, products.o);
     norm(block.post_attention_layernorm, true);
-    multiply(s.gate_up, s.normed, fused.gate_up);
+    multiply(s.gate_up, s.normed, products.gate_up);
     CheckKernel(ops.swiglu({.element = weights_->element,
                             .rows = rows,
                             .width = c.intermediate_size,
@@ -100,7 +129,7 @@ void PagedStep::RunLayers(Stretch& s,
                             .out = s.inner.data_ptr()},
                            s.work.stream()),
                 "swiglu");
-    multiply(s.delta, s.inner, block.down_proj);
+    multiply(s.delta, s.inner, products.down);
   }
   if (s.layers.end == c.num_layers) {
     norm(llama.norm, true);
@@ -180,7 +209,7 @@ void PagedStep::RunRows(Stretch& s, std::int64_t padded) {
             s.PlanAt(at.locations),
             [&](std::int64_t layer) { AttendCache(s, layer, padded); });
   if (s.logits.defined()) {
-    Multiply(s.logits, s.normed, weights_->llama->lm_head, padded, product_rows);
+    MultiplyDense(s.logits, s.normed, weights_->llama->lm_head, padded, product_rows);
   }
 }
 

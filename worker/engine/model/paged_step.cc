@@ -40,14 +40,21 @@ PagedWeights::PagedWeights(std::shared_ptr<const LlamaModel> model,
       kernels(generation_kernels),
       element(llama->embed_tokens.scalar_type() == at::kHalf ? kernels::Element::kF16
                                                              : kernels::Element::kBf16) {
-  for (const BlockWeights& block : llama->blocks) {
-    fused.push_back({FusedRows({block.q_proj, block.k_proj, block.v_proj}),
-                     FusedRows({block.gate_proj, block.up_proj})});
+  for (std::size_t layer = 0; layer < llama->blocks.size(); ++layer) {
+    const BlockWeights& block = llama->blocks[layer];
+    const BlockCodes coded = llama->coded.empty() ? BlockCodes{} : llama->coded.at(layer);
+    const auto product = [](const CodedProduct& codes, const std::vector<at::Tensor>& weights) {
+      return Product{codes.defined() ? at::Tensor() : FusedRows(weights), codes};
+    };
+    products.push_back({product(coded.qkv, {block.q_proj, block.k_proj, block.v_proj}),
+                        product(coded.o, {block.o_proj}),
+                        product(coded.gate_up, {block.gate_proj, block.up_proj}),
+                        product(coded.down, {block.down_proj})});
   }
   for (std::size_t i = 0; i < first_layers.size(); ++i) {
     const bool is_last = i + 1 == first_layers.size();
     const at::Device device =
-        llama->blocks.at(static_cast<std::size_t>(first_layers[i])).o_proj.device();
+        llama->blocks.at(static_cast<std::size_t>(first_layers[i])).input_layernorm.device();
     stretches.push_back({first_layers[i],
                          is_last ? llama->config.num_layers : first_layers[i + 1],
                          device,
@@ -110,6 +117,7 @@ void PagedStep::TakeBuffers(Stretch& s) const {
   s.mixed = at::zeros({prompt_tokens_, c.num_heads * c.head_dim}, options);
   s.gate_up = at::zeros({prompt_tokens_, 2 * c.intermediate_size}, options);
   s.inner = at::zeros({prompt_tokens_, c.intermediate_size}, options);
+  s.expanded = at::empty({ExpandedElements(s.layers)}, options);
   s.parts = at::empty({rows * parts_max_, c.num_heads, c.head_dim}, floats);
   s.part_scales = at::empty({rows * parts_max_, c.num_heads, 2}, floats);
   s.plan = at::zeros(
@@ -121,6 +129,17 @@ void PagedStep::TakeBuffers(Stretch& s) const {
     s.prompt_logits = at::zeros({sizes_.prompts, c.vocab_size}, options);
     s.first_plan = at::zeros({5 * rows}, ints);
   }
+}
+
+std::int64_t PagedStep::ExpandedElements(const PagedWeights::Stretch& layers) const {
+  std::int64_t elements = 0;
+  for (std::int64_t layer = layers.begin; layer < layers.end; ++layer) {
+    const PagedWeights::Block& block = weights_->products[static_cast<std::size_t>(layer)];
+    for (const auto* product : {&block.qkv, &block.o, &block.gate_up, &block.down}) {
+      elements = std::max(elements, product->coded.rows() * product->coded.columns());
+    }
+  }
+  return elements;
 }
 
 EngineError PagedStep::TooSmall() const {

@@ -13,6 +13,7 @@
 
 #include "worker/engine/error.h"
 #include "worker/engine/model/attention_plan.h"
+#include "worker/engine/model/coded_linear.h"
 #include "worker/engine/model/decoder.h"
 #include "worker/engine/model/device_work.h"
 #include "worker/engine/model/generation_kernels.h"
@@ -22,8 +23,13 @@ namespace bitsweep::engine {
 
 /// Weights as a step multiplies by them. Immutable.
 struct PagedWeights {
+  /// Weights of linears that share an input: dense (a view of the block's own storage), or codes.
+  struct Product {
+    at::Tensor dense;
+    CodedProduct coded;
+  };
   struct Block {
-    at::Tensor qkv, gate_up;  // Views of the block's own storage.
+    Product qkv, o, gate_up, down;
   };
   /// Layers begin to end - 1, on one device.
   struct Stretch {
@@ -44,7 +50,7 @@ struct PagedWeights {
   const std::shared_ptr<const LlamaModel> llama;
   const GenerationKernels* const kernels;
   const kernels::Element element;
-  std::vector<Block> fused;
+  std::vector<Block> products;  // By layer.
   std::vector<Stretch> stretches;
 };
 
@@ -120,6 +126,8 @@ class PagedStep {
   Stretch& first() const { return *stretches_.front(); }
   Stretch& last() const { return *stretches_.back(); }
   void TakeBuffers(Stretch& stretch) const;
+  // Of the largest product that is kept as codes.
+  std::int64_t ExpandedElements(const PagedWeights::Stretch& layers) const;
   void TakeCache();
   std::int64_t PagesThatFit() const;
   EngineError TooSmall() const;
@@ -143,6 +151,13 @@ class PagedStep {
                  const std::int32_t* positions,
                  const std::int32_t* locations,
                  const Attend& attend);
+  // The first `rows` rows of out = x W^T, `at_once` of them a product.
+  void Multiply(const Stretch& stretch,
+                const at::Tensor& out,
+                const at::Tensor& x,
+                const PagedWeights::Product& weights,
+                std::int64_t rows,
+                std::int64_t at_once) const;
   // What the layers before have made of `rows` rows, from the stretch before.
   void Pass(std::size_t to, std::int64_t rows);
   // Drawn tokens lie where logits are; the embedding may lie elsewhere.

@@ -20,6 +20,11 @@ namespace bitsweep::engine {
 /// that nobody wants.
 inline constexpr std::int64_t kInvariantRows = 256;
 
+/// Weights that are kept as codes are looked up for up to so many rows; more are cheaper with the
+/// weights expanded for each product. The products of a 7B layer at 1x15 on an H100: 317 us looked
+/// up for 32 rows and 630 for 64, 417 expanded and multiplied (tests/bench/README.md).
+inline constexpr std::int64_t kLookUpRowsMax = 32;
+
 inline const std::int32_t* Ints(const at::Tensor& tensor) {
   return tensor.data_ptr<std::int32_t>();
 }
@@ -52,6 +57,7 @@ struct PagedStep::Stretch {
   at::Tensor parts, part_scales;                                   // f32
   at::Tensor plan;                                                 // i32
   at::Tensor next_work;                                            // i32 [layers]
+  at::Tensor expanded;  // [elements of its largest product that is kept as codes]
   at::Tensor cache;  // [its layers, pages, Hkv * 2 * kPageTokens * D]
   // Of the first and the last stretch: i32 [2 rows]: drawn by the last step; first tokens.
   at::Tensor tokens;

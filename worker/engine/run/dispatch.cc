@@ -51,7 +51,11 @@ nlohmann::json RunStage(const StageSpec& spec, const StageRegistry& stages, Even
   std::optional<GpuTelemetry> telemetry;
   if (spec.numerics.device == "cuda") {
     const char* visible = std::getenv("CUDA_VISIBLE_DEVICES");
-    telemetry.emplace(events, visible == nullptr ? "" : visible);
+    telemetry.emplace(events,
+                      visible == nullptr ? "" : visible,
+                      GpuTelemetry::kLibrary,
+                      GpuTelemetry::kInterval,
+                      spec.numerics.devices);
   }
   nlohmann::json summary = stage->second(spec, events);
   if (telemetry) {

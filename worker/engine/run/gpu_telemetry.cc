@@ -147,7 +147,8 @@ struct GpuTelemetry::Gpu {
 GpuTelemetry::GpuTelemetry(Events& events,
                            const std::string& visible,
                            const std::string& library,
-                           std::chrono::milliseconds interval)
+                           std::chrono::milliseconds interval,
+                           int devices)
     : events_(events), interval_(interval) {
   std::string why;
   library_ = Library::Open(library, &why);
@@ -157,6 +158,9 @@ GpuTelemetry::GpuTelemetry(Events& events,
   }
   for (void* const device : library_->Find(visible)) {
     gpus_.push_back({.device = device, .energy_before = library_->EnergyJoules(device), .energy = {}});
+  }
+  if (devices > 0 && gpus_.size() > static_cast<std::size_t>(devices)) {
+    gpus_.resize(static_cast<std::size_t>(devices));
   }
   if (gpus_.empty()) {
     events_.Log("info", "GPUs are not observed: NVML knows none of '" + visible + "'");

@@ -24,11 +24,13 @@ class GpuTelemetry {
   static constexpr std::chrono::milliseconds kInterval{1000};
 
   /// `visible`: as CUDA_VISIBLE_DEVICES, whose GPUs are observed; empty: all. Where there is no
-  /// NVML, or it knows no such GPU, one log event says so and nothing is observed.
+  /// NVML, or it knows no such GPU, one log event says so and nothing is observed. `devices`: only the
+  /// first so many; 0: all.
   GpuTelemetry(Events& events,
                const std::string& visible,
                const std::string& library = kLibrary,
-               std::chrono::milliseconds interval = kInterval);
+               std::chrono::milliseconds interval = kInterval,
+               int devices = 0);
   ~GpuTelemetry();
   GpuTelemetry(const GpuTelemetry&) = delete;
   GpuTelemetry& operator=(const GpuTelemetry&) = delete;
