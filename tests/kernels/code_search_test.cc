@@ -1,91 +1,16 @@
 #include "worker/kernels/code_search.h"
 
 #include <algorithm>
-#include <numeric>
 
 #include <gtest/gtest.h>
 
-#include "tests/kernels/random_values.h"
-#include "worker/kernels/matmul.h"
-#include "worker/kernels/row_dots.h"
+#include "tests/kernels/search_problem.h"
+#include "worker/kernels/code_beam_search.h"
 
 namespace bitsweep::kernels {
 namespace {
 
-// A linear with random weights, codes and codebooks, and D and P that belong to them.
-struct Problem {
-  explicit Problem(const CodeShape& shape, unsigned seed = 1) : n(shape) {
-    const std::int64_t width = n.I * n.g;
-    h = Xtx(width, seed);
-    codebooks = Normals(n.M * n.K * n.g, seed + 1, 0.5F);
-    codes = Codes(n.O * n.I * n.M, n.K, seed + 2);
-    scales = Normals(n.O, seed + 3, 0.1F);
-    for (float& scale : scales) {
-      scale += 1.0F;
-    }
-    weight = Normals(n.O * width, seed + 4);
-    packed.Pack(h.data(), width, width, width);
-    std::mt19937 engine(seed);
-    groups.resize(static_cast<std::size_t>(n.I));
-    std::iota(groups.begin(), groups.end(), 0);
-    std::shuffle(groups.begin(), groups.end(), engine);
-    for (std::int64_t i = 0; i < n.I; ++i) {
-      std::vector<std::int32_t> books(static_cast<std::size_t>(n.M));
-      std::iota(books.begin(), books.end(), 0);
-      std::shuffle(books.begin(), books.end(), engine);
-      order.insert(order.end(), books.begin(), books.end());
-    }
-    Refresh();
-  }
-
-  void Refresh() {
-    residual.resize(weight.size());
-    product.resize(weight.size());
-    DequantizeRef({.shape = n,
-                   .codes = codes.data(),
-                   .codebooks = codebooks.data(),
-                   .scales = scales.data(),
-                   .out = residual.data()});
-    for (std::size_t i = 0; i < weight.size(); ++i) {
-      residual[i] = weight[i] - residual[i];
-    }
-    const std::int64_t width = n.I * n.g;
-    MatmulRef({.rows = n.O,
-               .a = residual.data(),
-               .lda = width,
-               .b = &packed,
-               .c = product.data(),
-               .ldc = width});
-  }
-
-  std::vector<double> Losses() const {
-    std::vector<double> losses(static_cast<std::size_t>(n.O));
-    RowDotsRef({.rows = n.O,
-                .columns = n.I * n.g,
-                .a = residual.data(),
-                .b = product.data(),
-                .out = losses.data()});
-    return losses;
-  }
-
-  CodeSearchArgs Args(int threads) {
-    return {.shape = n,
-            .xtx = h.data(),
-            .codebooks = codebooks.data(),
-            .scales = scales.data(),
-            .group_order = groups.data(),
-            .codebook_order = order.data(),
-            .codes = codes.data(),
-            .residual = residual.data(),
-            .product = product.data(),
-            .threads = threads};
-  }
-
-  CodeShape n;
-  std::vector<float> h, codebooks, scales, weight, residual, product;
-  std::vector<std::int32_t> codes, groups, order;
-  PackedMatrix packed;
-};
+using Problem = SearchProblem;
 
 class CodeSearchTest : public testing::TestWithParam<CodeShape> {};
 
@@ -161,6 +86,93 @@ TEST(CodeSearchRealLayerTest, LowersTheLossOfARealLayersSize) {
 TEST(CodeSearchRealLayerTest, RefusesEmptyShapes) {
   EXPECT_EQ(CodeSearchSweep({}), KernelStatus::kBadShape);
   EXPECT_EQ(CodeSearchSweepRef({}), KernelStatus::kBadShape);
+}
+
+TEST(CodeBeamSearchTest, TakesTheReferencesCodes) {
+  int apart = 0;
+  int rows = 0;
+  for (const int beam : {1, 3, 64}) {
+    for (const CodeShape& shape : {CodeShape{.O = 1, .I = 1, .M = 1, .K = 1, .g = 1},
+                                   CodeShape{.O = 7, .I = 5, .M = 2, .K = 11, .g = 8},
+                                   CodeShape{.O = 13, .I = 6, .M = 3, .K = 4, .g = 3}}) {
+      SearchProblem fast(shape, 3);
+      SearchProblem plain(shape, 3);
+      ASSERT_EQ(CodeBeamSweep(fast.Args(2), beam), KernelStatus::kOk);
+      ASSERT_EQ(CodeBeamSweepRef(plain.Args(1), beam), KernelStatus::kOk);
+      const std::vector<double> got = fast.Losses();
+      const std::vector<double> want = plain.Losses();
+      const std::int64_t codes_a_row = shape.I * shape.M;
+      for (std::int64_t o = 0; o < shape.O; ++o) {
+        const auto* a = fast.codes.data() + o * codes_a_row;
+        apart += std::equal(a, a + codes_a_row, plain.codes.data() + o * codes_a_row) ? 0 : 1;
+        ++rows;
+        EXPECT_NEAR(got[static_cast<std::size_t>(o)],
+                    want[static_cast<std::size_t>(o)],
+                    0.02 * want[static_cast<std::size_t>(o)] + 1e-4);
+      }
+    }
+  }
+  EXPECT_LE(apart, rows / 20) << "near ties may send a row another way";
+}
+
+TEST(CodeBeamSearchTest, RoomForEverythingFindsTheBestCodesThereAre) {
+  const CodeShape shape{.O = 4, .I = 3, .M = 1, .K = 4, .g = 2};
+  SearchProblem found(shape, 5);
+  SearchProblem all = found;
+  CodeBeamSweep(found.Args(1), 64);
+  std::vector<double> lowest(4, 1e30);
+  for (int combination = 0; combination < 64; ++combination) {
+    for (std::size_t i = 0; i < all.codes.size(); ++i) {
+      all.codes[i] = (combination >> (2 * (i % 3))) % 4;
+    }
+    all.Refresh();
+    const std::vector<double> losses = all.Losses();
+    for (std::size_t o = 0; o < 4; ++o) {
+      lowest[o] = std::min(lowest[o], losses[o]);
+    }
+  }
+  for (std::size_t o = 0; o < 4; ++o) {
+    EXPECT_NEAR(found.Losses()[o], lowest[o], 1e-3);
+  }
+}
+
+TEST(CodeBeamSearchTest, LeavesTrueProductsWhateverTheThreadsAndPanels) {
+  // 40 groups of 4,096 entries take several panels.
+  for (const CodeShape& shape : {CodeShape{.O = 9, .I = 40, .M = 1, .K = 4096, .g = 8},
+                                 CodeShape{.O = 31, .I = 17, .M = 2, .K = 32, .g = 4}}) {
+    SearchProblem one(shape, 8);
+    SearchProblem two = one;
+    SearchProblem narrow = one;
+    const std::vector<double> before = one.Losses();
+    CodeBeamSweep(one.Args(1), 5);
+    CodeBeamSweep(two.Args(2), 5);
+    CodeBeamSweep(narrow.Args(1), 1);
+    EXPECT_EQ(one.codes, two.codes);
+    EXPECT_EQ(one.product, two.product);
+    const std::vector<float> residual = one.residual;
+    const std::vector<float> product = one.product;
+    one.Refresh();
+    narrow.Refresh();
+    for (std::size_t i = 0; i < product.size(); ++i) {
+      ASSERT_NEAR(residual[i], one.residual[i], 1e-4);
+      ASSERT_NEAR(product[i], one.product[i], 5e-3);
+    }
+    double sum = 0.0;
+    double of_one = 0.0;
+    for (std::size_t o = 0; o < before.size(); ++o) {
+      EXPECT_LE(one.Losses()[o], before[o] * (1.0 + 1e-5) + 1e-5);
+      sum += one.Losses()[o];
+      of_one += narrow.Losses()[o];
+    }
+    EXPECT_LT(sum, of_one);
+  }
+}
+
+TEST(CodeBeamSearchTest, RefusesBeamsThatItHasNoRoomFor) {
+  SearchProblem problem({.O = 1, .I = 1, .M = 1, .K = 2, .g = 1});
+  EXPECT_EQ(CodeBeamSweep(problem.Args(1), 0), KernelStatus::kBadShape);
+  EXPECT_EQ(CodeBeamSweep(problem.Args(1), kBeamMax + 1), KernelStatus::kBadShape);
+  EXPECT_EQ(CodeBeamSweepRef(problem.Args(1), 0), KernelStatus::kBadShape);
 }
 
 }  // namespace

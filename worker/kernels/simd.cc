@@ -17,7 +17,7 @@ constexpr int kTileRows = 8;
 constexpr int kArgminRows = 2;
 #include "worker/kernels/simd_loops.inc"
 #undef BITSWEEP_ISA
-constexpr SimdLoops kLoops{"avx512", &Argmin, &Metric, &Dot, &Strip};
+constexpr SimdLoops kLoops{"avx512", &Argmin, &Scores, &Metric, &Dot, &Strip};
 }  // namespace avx512
 
 namespace avx2 {
@@ -27,7 +27,7 @@ constexpr int kTileRows = 6;
 constexpr int kArgminRows = 1;
 #include "worker/kernels/simd_loops.inc"
 #undef BITSWEEP_ISA
-constexpr SimdLoops kLoops{"avx2", &Argmin, &Metric, &Dot, &Strip};
+constexpr SimdLoops kLoops{"avx2", &Argmin, &Scores, &Metric, &Dot, &Strip};
 }  // namespace avx2
 #endif
 
@@ -38,7 +38,7 @@ constexpr int kTileRows = 4;
 constexpr int kArgminRows = 1;
 #include "worker/kernels/simd_loops.inc"
 #undef BITSWEEP_ISA
-constexpr SimdLoops kLoops{"baseline", &Argmin, &Metric, &Dot, &Strip};
+constexpr SimdLoops kLoops{"baseline", &Argmin, &Scores, &Metric, &Dot, &Strip};
 }  // namespace baseline
 
 std::array<const SimdLoops*, 4> Detect() {

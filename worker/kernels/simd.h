@@ -33,6 +33,15 @@ struct SimdLoops {
                  const float* table,
                  std::int32_t* best);
 
+  /// scores[k] = a * norms[k] - sum_d v[d] * table[d*k_padded+k] for every k < k_padded.
+  void (*scores)(std::int64_t g,
+                 std::int64_t k_padded,
+                 float a,
+                 const float* v,
+                 const float* norms,
+                 const float* table,
+                 float* scores);
+
   /// transformed[d*k_padded+k] = sum_e table[e*k_padded+k] h[e*g+d] (the rows C_k H for a symmetric
   /// block h [g, g], transposed) and norms[k] = C_k h C_k^T, for every k < k_padded.
   void (*metric)(std::int64_t g,

@@ -7,12 +7,12 @@
 
 #include "worker/engine/error.h"
 #include "worker/engine/keyed_random.h"
-#include "worker/engine/quantize/code_beam_search.h"
 #include "worker/engine/quantize/codebook_update.h"
 #include "worker/engine/quantize/epoch_control.h"
 #include "worker/engine/quantize/f16.h"
 #include "worker/engine/quantize/kmeans.h"
 #include "worker/engine/quantize/linear_state.h"
+#include "worker/kernels/code_beam_search.h"
 #include "worker/kernels/code_search.h"
 
 namespace bitsweep::engine {
@@ -98,7 +98,7 @@ void Search(LinearState& state,
                               .product = state.product.data(),
                               .threads = state.threads};
     if (options.beam_size > 1) {
-      BeamSearchSweep(args, options.beam_size, at::kCPU);
+      kernels::CodeBeamSweep(args, options.beam_size);
     } else {
       kernels::CodeSearchSweep(args);
     }
@@ -149,7 +149,7 @@ void CheckOptions(const LinearQuantizeOptions& options) {
   RequireRange("epochs_max", options.epochs_max, 1, 100000);
   RequireRange("least_squares_steps", options.least_squares_steps, 1, 1000);
   RequireRange("sweeps", options.sweeps, 1, 1000);
-  RequireRange("beam_size", options.beam_size, 1, kBeamSizeMax);
+  RequireRange("beam_size", options.beam_size, 1, kernels::kBeamMax);
   RequireRange("adam_steps", options.adam_steps, 1, 100000);
   RequireRange("adam_learning_rate", options.adam_learning_rate, 0.0, 1.0);
 }
