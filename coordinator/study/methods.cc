@@ -59,7 +59,7 @@ json FinetuneKeyMethod(const FinetuneSpec& finetune) {
   if (finetune.products != FinetuneSpec().products) {
     method["products"] = finetune.products;
   }
-  method.update(finetune.code_moves);
+  method.update(finetune.engine_options);
   return method;
 }
 
@@ -95,7 +95,7 @@ std::string FinetuneText(const FinetuneSpec& finetune) {
   if (finetune.products != FinetuneSpec().products) {
     absl::StrAppend(&text, ", products ", finetune.products);
   }
-  for (const auto& [name, value] : finetune.code_moves.items()) {
+  for (const auto& [name, value] : finetune.engine_options.items()) {
     absl::StrAppend(&text, ", ", name, " ", PlainText(value));
   }
   return absl::StrCat(text,

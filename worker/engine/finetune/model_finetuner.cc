@@ -7,7 +7,6 @@
 #include <fstream>
 #include <optional>
 #include <set>
-#include <string_view>
 #include <vector>
 
 #include <ATen/ATen.h>
@@ -82,8 +81,10 @@ class ModelFinetuner {
                      calibration_.sequence_length,
                      at::kFloat,
                      options_.device,
-                     /*with_code_gradients=*/MovesCodes(),
                      /*bf16_products=*/options_.method.products == Products::kBf16);
+    if (MovesCodes()) {
+      student_->OfferCodes(*teacher_source_, options_.method.codes);
+    }
     teacher_.emplace(LlamaModel::Load(*teacher_source_, at::kFloat, options_.device), ids_);
     Describe();
     TrainState state;
@@ -134,6 +135,7 @@ class ModelFinetuner {
     const bool on_cpu = options_.device.is_cpu();
     train_options_ = {
         .learning_rate = options_.method.learning_rate,
+        .learning_rate_end = options_.method.learning_rate_end,
         .epochs = options_.method.epochs,
         .early_stop = options_.method.early_stop,
         .batch = options_.method.batch,
@@ -142,7 +144,7 @@ class ModelFinetuner {
                                             std::max<std::int64_t>(1, kDevicePassTokens / length)),
         .threads = on_cpu ? options_.threads : 1,
         .code_learning_rate = options_.method.codes.learning_rate,
-        .code_every = options_.method.codes.every};
+        .code_settled = options_.method.codes.settled};
     const std::int64_t side_by_side =
         std::min<std::int64_t>(train_options_.threads, options_.method.batch);
     const std::int64_t kept =
@@ -166,13 +168,10 @@ class ModelFinetuner {
           ids_.index_select(0, at::tensor(sequences, at::kLong)), teacher, recompute_, gradients);
     };
     if (MovesCodes()) {
-      problem_.move_codes = [this](std::size_t p,
-                                   const at::Tensor& step,
-                                   const at::Tensor& curvature,
-                                   double reach) {
-        return student_->MoveCodes(p, step, curvature, options_.method.codes, reach);
-      };
-      problem_.adopt_codes = [this] { student_->AdoptCodes(); };
+      problem_.codes = {
+          .soften = [this](double temperature) { student_->SoftenCodes(temperature); },
+          .settle = [this] { student_->SettleCodes(); },
+          .restore = [this] { student_->RestoreCodes(); }};
     }
   }
 
@@ -191,7 +190,8 @@ class ModelFinetuner {
                                     calibration_.sequence_length),
                                 .recompute = recompute_,
                                 .on_cpu = on_cpu,
-                                .codes = options_.method.codes});
+                                .codes = options_.method.codes,
+                                .code_bytes = student_->CodeBytes()});
   }
 
   bool MovesCodes() const { return options_.method.objective == FinetuneObjective::kPvTeacherKl; }
@@ -215,15 +215,15 @@ class ModelFinetuner {
       const std::int64_t done = (epoch - 1) * count + std::min(count, step * options_.method.batch);
       const std::int64_t total = options_.method.epochs * count;
       const std::chrono::duration<double> spent = Clock::now() - training_since_;
-      events_.Annotate(DescribeStep({.epoch = epoch,
-                                     .epochs = options_.method.epochs,
-                                     .step = step,
-                                     .steps = steps,
-                                     .loss = loss,
-                                     .tokens = (done - resumed_epochs_ * count) *
-                                               calibration_.sequence_length,
-                                     .tokens_left = (total - done) * calibration_.sequence_length,
-                                     .seconds = spent.count()}));
+      events_.Annotate(
+          DescribeStep({.epoch = epoch,
+                        .epochs = options_.method.epochs,
+                        .step = step,
+                        .steps = steps,
+                        .loss = loss,
+                        .tokens = (done - resumed_epochs_ * count) * calibration_.sequence_length,
+                        .tokens_left = (total - done) * calibration_.sequence_length,
+                        .seconds = spent.count()}));
       events_.Progress("finetune", done, total, "sequences");
       if (options_.on_step) {
         options_.on_step(epoch, step);
@@ -270,24 +270,23 @@ class ModelFinetuner {
     for (const EpochLosses& epoch : state.curve) {
       curve.push_back({{"training", epoch.train}, {MeasuredOn(), epoch.measured}});
     }
-    nlohmann::json totals = {{"kl_before", state.untrained},
-                             {"kl_after", after},
-                             {"kl_on", MeasuredOn()},
-                             {"curve", curve},
-                             {"epochs", state.epochs()},
-                             {"best_epoch", state.best_epoch},
-                             {"steps", state.steps},
-                             {"tokens",
-                              state.epochs() * static_cast<std::int64_t>(calibration_.train.size()) *
-                                  calibration_.sequence_length},
-                             {"calibration_digest", calibration_.digest},
-                             {"recomputed_graphs", recompute_},
-                             {"memory_bound_bytes", MemoryBound()},
-                             {"threads", options_.threads}};
+    nlohmann::json totals = {
+        {"kl_before", state.untrained},
+        {"kl_after", after},
+        {"kl_on", MeasuredOn()},
+        {"curve", curve},
+        {"epochs", state.epochs()},
+        {"best_epoch", state.best_epoch},
+        {"steps", state.steps},
+        {"tokens",
+         state.epochs() * static_cast<std::int64_t>(calibration_.train.size()) *
+             calibration_.sequence_length},
+        {"calibration_digest", calibration_.digest},
+        {"recomputed_graphs", recompute_},
+        {"memory_bound_bytes", MemoryBound()},
+        {"threads", options_.threads}};
     if (MovesCodes()) {
       totals["codes_changed"] = ShareOfCodesChanged();
-      totals["code_moves"] = state.code_moves;
-      totals["code_moves_kept"] = state.code_moves_kept;
     }
     return totals;
   }
@@ -295,15 +294,9 @@ class ModelFinetuner {
   double ShareOfCodesChanged() const {
     std::int64_t changed = 0;
     std::int64_t all = 0;
-    constexpr std::string_view kSuffix = ".codes";
-    for (const Parameter* parameter : student_->parameters()) {
-      if (parameter->part == TrainedPart::kCodes) {
-        const std::string linear =
-            parameter->name.substr(0, parameter->name.size() - kSuffix.size());
-        const at::Tensor before = source_->GetQuantized(linear).codes;
-        changed += (parameter->value.cpu() != before).sum().item<std::int64_t>();
-        all += before.numel();
-      }
+    for (const auto& [linear, codes] : student_->Codes()) {
+      changed += (codes != source_->GetQuantized(linear).codes).sum().item<std::int64_t>();
+      all += codes.numel();
     }
     return static_cast<double>(changed) / static_cast<double>(all);
   }
