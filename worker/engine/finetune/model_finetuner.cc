@@ -23,6 +23,7 @@
 #include "worker/engine/finetune/teacher.h"
 #include "worker/engine/finetune/train_state_file.h"
 #include "worker/engine/finetune/trainer.h"
+#include "worker/engine/tasks.h"
 
 namespace bitsweep::engine {
 namespace {
@@ -83,6 +84,8 @@ class ModelFinetuner {
                      options_.device,
                      /*bf16_products=*/options_.method.products == Products::kBf16);
     if (MovesCodes()) {
+      // A product's last bits may depend on how many threads make it, and codes on them.
+      const OneTorchThread one_thread;
       student_->OfferCodes(*teacher_source_, options_.method.codes);
     }
     teacher_.emplace(LlamaModel::Load(*teacher_source_, at::kFloat, options_.device), ids_);
