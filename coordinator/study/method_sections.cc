@@ -38,12 +38,11 @@ constexpr std::array<NumberOption, 3> kNumberOptions = {{{"relative_mse_toleranc
                                                          {"adam_learning_rate", 0, 1}}};
 
 // worker/engine/finetune/README.md has these.
+constexpr NumberOption kLearningRateEnd = {"learning_rate_end", 0, 1};
 constexpr std::array<NumberOption, 3> kCodeOptions = {{{"code_learning_rate", kLearningRateMin, 1},
-                                                       {"code_change_max", 1e-9, 1},
-                                                       {"code_trust_ratio", 1e-9, 1}}};
-constexpr std::array<IntegerOption, 2> kCodeCounts = {
-    {{"code_every", 1, 1'000'000}, {"code_beam", 1, 64}}};
-constexpr const char* kCodeMetric = "code_metric";
+                                                       {"code_sharpness", 0, 1000},
+                                                       {"code_settled", 0, 0.99}}};
+constexpr IntegerOption kCodeAlternatives = {"code_alternatives", 2, 64};
 
 double NumberIn(
     YamlFields& fields, const std::string& key, double least, double most, double fallback) {
@@ -160,33 +159,34 @@ std::vector<std::string> ReadTrain(YamlReader& reader, YamlFields& fields) {
   return ordered.size() == names.size() ? std::vector<std::string>() : ordered;
 }
 
-/// What is written of the moves of codes, which only one objective has.
-nlohmann::json ReadCodeMoves(YamlFields& fields, const std::string& objective) {
-  nlohmann::json moves = nlohmann::json::object();
+/// What is written of the options that only the engine has defaults for; those of codes belong to
+/// one objective.
+nlohmann::json ReadEngineOptions(YamlFields& fields, const std::string& objective) {
+  nlohmann::json options = nlohmann::json::object();
+  const auto keep = [&](const char* name, const auto& value) {
+    if (fields.has(name)) {
+      options[name] = value;
+    }
+  };
+  const auto number = [&](const NumberOption& option) {
+    keep(option.name, NumberIn(fields, option.name, option.least, option.most, option.most));
+  };
+  number(kLearningRateEnd);
   if (objective != kPvObjective) {
     const std::string why = absl::StrCat("belongs to objective ", std::string(kPvObjective));
     for (const NumberOption& option : kCodeOptions) {
       fields.Refuse(option.name, why);
     }
-    for (const IntegerOption& option : kCodeCounts) {
-      fields.Refuse(option.name, why);
-    }
-    fields.Refuse(kCodeMetric, why);
-    return moves;
+    fields.Refuse(kCodeAlternatives.name, why);
+    return options;
   }
-  const auto keep = [&](const char* name, const auto& value) {
-    if (fields.has(name)) {
-      moves[name] = value;
-    }
-  };
-  for (const NumberOption& option : kCodeOptions) {
-    keep(option.name, NumberIn(fields, option.name, option.least, option.most, option.most));
-  }
-  for (const IntegerOption& option : kCodeCounts) {
-    keep(option.name, fields.Integer(option.name, option.least, option.most, option.least));
-  }
-  keep(kCodeMetric, fields.OneOf(kCodeMetric, {"adam", "euclidean"}, ""));
-  return moves;
+  std::for_each(kCodeOptions.begin(), kCodeOptions.end(), number);
+  keep(kCodeAlternatives.name,
+       fields.Integer(kCodeAlternatives.name,
+                      kCodeAlternatives.least,
+                      kCodeAlternatives.most,
+                      kCodeAlternatives.least));
+  return options;
 }
 
 }  // namespace
@@ -245,7 +245,7 @@ FinetuneSpec ReadFinetune(YamlReader& reader, const Placed& name, const YAML::No
   finetune.early_stop = read.early_stop;
   finetune.batch = read.batch;
   finetune.train = ReadTrain(reader, fields);
-  finetune.code_moves = ReadCodeMoves(fields, finetune.objective);
+  finetune.engine_options = ReadEngineOptions(fields, finetune.objective);
   finetune.products = fields.OneOf("products", ProductsNames(), finetune.products);
   finetune.gradient_checkpointing = fields.OneOf(
       "gradient_checkpointing", {"auto", "on", "off"}, finetune.gradient_checkpointing);

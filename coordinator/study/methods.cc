@@ -64,7 +64,7 @@ json FinetuneKeyMethod(const FinetuneSpec& finetune) {
   if (finetune.products != FinetuneSpec().products) {
     method["products"] = finetune.products;
   }
-  method.update(finetune.code_moves);
+  method.update(finetune.engine_options);
   return method;
 }
 
@@ -100,7 +100,7 @@ std::string FinetuneText(const FinetuneSpec& finetune) {
   if (finetune.products != FinetuneSpec().products) {
     absl::StrAppend(&text, ", products ", finetune.products);
   }
-  for (const auto& [name, value] : finetune.code_moves.items()) {
+  for (const auto& [name, value] : finetune.engine_options.items()) {
     absl::StrAppend(&text, ", ", name, " ", PlainText(value));
   }
   return absl::StrCat(text,

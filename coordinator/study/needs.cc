@@ -101,9 +101,10 @@ StageNeeds FinetuneNeeds(const StageLoad& load,
             : 1;
     const std::int64_t activations = kFloat32Bytes * together * calibration.sequence_length *
                                      (shape.layers * shape.hidden + 4 * shape.intermediate);
-    // Codes move by a gradient at every weight with its two moments, and a step made of them.
+    // By default a group of eight weights has eight alternatives: a logit a weight with its
+    // gradients, two moments and best value, and the alternatives' codes.
     const std::int64_t moves =
-        finetune.objective == kPvObjective ? 4 * kFloat32Bytes * ParameterCount(shape) : 0;
+        finetune.objective == kPvObjective ? 8 * kFloat32Bytes * ParameterCount(shape) : 0;
     const std::int64_t all = load.model_bytes + student + logits + activations + moves;
     gpu_bytes = all + kGiB;
     // On the CPU the engine keeps whole graphs where they take at most 512 MiB.
@@ -160,9 +161,9 @@ double FinetuneCost(const StageLoad& load,
       load.shape == nullptr ? 1e9 : static_cast<double>(ParameterCount(*load.shape));
   const double tokens =
       static_cast<double>(Sequences(calibration) * calibration.sequence_length) * finetune.epochs;
-  // Searching codes takes about as long as the passes.
-  const double searches = finetune.objective == kPvObjective ? 2 : 1;
-  return 1.0 + searches * weights * tokens * 8 / 2e10;
+  // Mixing alternatives of codes takes up to as long as the passes.
+  const double mixtures = finetune.objective == kPvObjective ? 2 : 1;
+  return 1.0 + mixtures * weights * tokens * 8 / 2e10;
 }
 
 double GenerateCost(const StageLoad& load, const SamplingSpec& sampling, int problems) {

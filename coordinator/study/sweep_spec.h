@@ -70,8 +70,8 @@ struct FinetuneSpec {
   std::vector<std::string> train;  // What moves, in the order of methods.h; empty: everything.
   std::string products = "f32";    // Of the blocks' linears.
   std::string gradient_checkpointing = "auto";  // Changes no result, so it is in no key.
-  // `code_...` of pv-teacher-kl as written; the engine has the defaults.
-  nlohmann::json code_moves = nlohmann::json::object();
+  // `learning_rate_end`, and `code_...` of pv-teacher-kl, as written; the engine has the defaults.
+  nlohmann::json engine_options = nlohmann::json::object();
   int line = 0;
 };
 

@@ -9,7 +9,7 @@
 
 #include "tests/engine_finetune/quantized_tiny.h"
 #include "worker/engine/finetune/block_tuning.h"
-#include "worker/engine/finetune/code_moves.h"
+#include "worker/engine/finetune/code_choice.h"
 #include "worker/engine/finetune/linear_codes.h"
 #include "worker/engine/finetune/model_finetuner.h"
 #include "worker/engine/finetune/student.h"
@@ -38,8 +38,7 @@ class FinetuneCudaTest : public testing::TestWithParam<FinetuneObjective> {
     options.method.learning_rate = 3e-3;
     options.method.epochs = 3;
     options.method.batch = 2;
-    options.method.codes = {
-        .learning_rate = 0.5, .every = 1, .change_max = 0.1, .trust_ratio = 0.2, .beam = 4};
+    options.method.codes.learning_rate = 0.2;
     options.seed = 5;
     options.device = device;
     return options;
@@ -77,13 +76,15 @@ TEST_P(FinetuneCudaTest, InterruptedGoesOnToTheSameResult) {
 }
 
 TEST_P(FinetuneCudaTest, GradientsAreTheCpus) {
-  const at::Tensor ids = at::stack({at::tensor(calibration_.train[0], at::kLong),
-                                    at::tensor(calibration_.train[1], at::kLong)});
+  const at::Tensor ids = at::stack(
+      {at::tensor(calibration_.train[0], at::kLong), at::tensor(calibration_.train[1], at::kLong)});
   std::map<bool, Gradients> gradients;
   for (const bool on_gpu : {false, true}) {
     const at::Device device = on_gpu ? at::kCUDA : at::kCPU;
     Teacher teacher(LlamaModel::Load(*tiny_.Teacher(), at::kFloat, device), ids);
-    const Student student(*tiny_.Student(), 20, at::kFloat, device, /*with_code_gradients=*/true);
+    Student student(*tiny_.Student(), 20, at::kFloat, device);
+    student.OfferCodes(*tiny_.Teacher(), {});
+    student.SoftenCodes(0.5);
     student.Pass(ids,
                  {.hidden = teacher.Hidden({0, 1}), .head = teacher.head()},
                  /*recompute=*/on_gpu,
@@ -129,15 +130,13 @@ TEST(LinearCodesCudaTest, ValuesAndGradientsAreTheCpus) {
     const at::Tensor books = at::randn({n.books, n.entries, 1, 8});
     const at::Tensor scales = at::randn({n.rows, 1, 1, 1});
     const at::Tensor slope = at::randn({n.rows, n.groups * 8});
-    LinearCodes host(codes, n.entries, 8, at::kCPU);
     LinearCodes device(codes, n.entries, 8, at::kCUDA);
-    for (const bool moved : {false, true}) {
-      if (moved) {
-        host.codes().add_(1).remainder_(n.entries);
-        device.codes().add_(1).remainder_(n.entries);
-        host.Adopt();
-        device.Adopt();
+    for (const bool chosen : {false, true}) {
+      if (chosen) {
+        device.Offer(slope.cuda(), books.cuda(), scales.cuda(), {}).uniform_();
+        device.Settle();
       }
+      const LinearCodes host(device.codes().cpu(), n.entries, 8, at::kCPU);
       EXPECT_TRUE(at::equal(device.Decode(books.cuda(), scales.cuda()).cpu(),
                             host.Decode(books, scales)));
       at::Tensor want[2];
@@ -158,7 +157,7 @@ INSTANTIATE_TEST_SUITE_P(Objectives,
                          testing::Values(FinetuneObjective::kTeacherKl,
                                          FinetuneObjective::kPvTeacherKl));
 
-TEST(CodeMovesCudaTest, CodesAreTheCpus) {
+TEST(CodeChoiceCudaTest, AlternativesAreTheCpus) {
   if (!at::hasCUDA()) {
     GTEST_SKIP() << "skipped: no GPU, or a libtorch without CUDA";
   }
@@ -166,11 +165,9 @@ TEST(CodeMovesCudaTest, CodesAreTheCpus) {
   const at::Tensor books = at::randn({3, 256, 8});
   const at::Tensor targets = at::randn({5000, 8}) * 1.7;
   const at::Tensor codes = at::randint(256, {5000, 3}, at::kLong);
-  const at::Tensor weights = at::rand({5000, 8}) + 0.1;
-  const at::Tensor cpu = RecodeGroups(targets, weights, codes, books, 4).codes;
-  const at::Tensor gpu =
-      RecodeGroups(targets.cuda(), weights.cuda(), codes.cuda(), books.cuda(), 4).codes.cpu();
-  EXPECT_LT((cpu != gpu).any(1).to(at::kDouble).mean().item<double>(), 1e-3);
+  const CodeAlternatives cpu = FindAlternatives(targets, codes, books, {});
+  const CodeAlternatives gpu = FindAlternatives(targets.cuda(), codes.cuda(), books.cuda(), {});
+  EXPECT_LT((cpu.codes != gpu.codes.cpu()).any(2).to(at::kDouble).mean().item<double>(), 1e-2);
 }
 
 TEST(BlockTuningCudaTest, ReachesTheCpusLoss) {

@@ -33,10 +33,10 @@ TEST(FinetuneOptionsTest, WhatIsWrittenIsRead) {
   options.products = Products::kBf16;
   EXPECT_EQ(ToJson(Read(ToJson(options))), ToJson(options));
   options.objective = FinetuneObjective::kPvTeacherKl;
-  options.codes = {.learning_rate = 0.5, .change_max = 0.25, .trust_ratio = 0.75, .beam = 9,
-                   .metric = CodeMetric::kEuclidean};
+  options.learning_rate_end = 0.25;
+  options.codes = {.learning_rate = 0.5, .alternatives = 9, .sharpness = 2.5, .settled = 0.75};
   EXPECT_EQ(ToJson(Read(ToJson(options))), ToJson(options));
-  EXPECT_EQ(Read(ToJson(options)).codes.beam, 9);
+  EXPECT_EQ(Read(ToJson(options)).codes.alternatives, 9);
   const FinetuneOptions defaults = Read({{"objective", "teacher-kl"}});
   EXPECT_EQ(ToJson(defaults), ToJson(FinetuneOptions()));
   EXPECT_EQ(defaults.train.size(), TrainedPartNames().size());
@@ -49,7 +49,7 @@ TEST(FinetuneOptionsTest, NamesWhatItRefuses) {
     return BadInputOf([&] { Read(method); });
   };
   EXPECT_THAT(refusal("objective", "pv"), HasSubstr("/method/objective"));
-  EXPECT_THAT(refusal("code_beam", 4), HasSubstr("/method/code_beam: unknown"));
+  EXPECT_THAT(refusal("code_alternatives", 4), HasSubstr("/method/code_alternatives: unknown"));
   EXPECT_THAT(refusal("learning_rate", 0.0), HasSubstr("/method/learning_rate"));
   EXPECT_THAT(refusal("epochs", 0), HasSubstr("/method/epochs"));
   EXPECT_THAT(refusal("train", json::array()), HasSubstr("at least one of codebooks"));

@@ -10,8 +10,8 @@
 
 #include "tests/engine_finetune/quantized_tiny.h"
 #include "worker/engine/finetune/block_graph.h"
-#include "worker/engine/finetune/linear_codes.h"
 #include "worker/engine/finetune/kl_head.h"
+#include "worker/engine/finetune/linear_codes.h"
 #include "worker/engine/finetune/student.h"
 #include "worker/engine/finetune/teacher.h"
 #include "worker/engine/model/llama.h"
@@ -215,51 +215,51 @@ TEST_P(StudentGradientsTest, OfEveryParameterAgreeWithFiniteDifferences) {
   }
 }
 
-// The gradient at the weights that codes stand for is the one that codebooks and scales are pulled
-// from, whose own agree with finite differences.
-TEST(GradientsTest, AtTheWeightsThatCodesStandFor) {
+// Mixtures of codes: logits and what they mix.
+TEST(GradientsTest, OfMixedCodesAgreeWithFiniteDifferences) {
   const QuantizedTiny tiny;
   const CalibrationSet set = RandomCalibration(1, 0, 12);
   const at::Tensor ids = at::tensor(set.train[0], at::kLong).unsqueeze(0);
   Teacher teacher(LlamaModel::Load(*tiny.Teacher(), at::kFloat, at::kCPU), ids);
   const TeacherStates states = {.hidden = teacher.Hidden({0}), .head = teacher.head()};
-  const Student student(*tiny.Student(), 12, at::kDouble, at::kCPU, /*with_code_gradients=*/true);
+  Student student(*tiny.Student(), 12, at::kDouble, at::kCPU);
+  student.OfferCodes(*tiny.Teacher(), {.alternatives = 4, .sharpness = 1.0});
+  student.SoftenCodes(0.7);
   Gradients gradients;
   student.Pass(ids, states, /*recompute=*/true, &gradients);
+  const auto value = [&] { return student.Pass(ids, states, false, nullptr); };
   int linears = 0;
   for (std::size_t p = 0; p < gradients.size(); ++p) {
-    const Parameter& codes = *student.parameters()[p];
-    if (codes.part != TrainedPart::kCodes) {
+    if (student.parameters()[p]->part != TrainedPart::kCodes) {
       continue;
     }
-    const at::Tensor& codebooks = student.parameters()[p - 2]->value;
-    ASSERT_EQ(gradients[p].sizes().vec(), codes.GradientShape()) << codes.name;
-    at::Tensor by_codebooks, by_scales;
-    LinearCodes(codes.value, codebooks.size(1), codebooks.size(3), at::kCPU)
-        .Pull(gradients[p],
-              codebooks,
-              student.parameters()[p - 1]->value,
-              &by_codebooks,
-              &by_scales);
-    EXPECT_TRUE(at::equal(by_codebooks, gradients[p - 2])) << codes.name;
-    EXPECT_TRUE(at::equal(by_scales, gradients[p - 1])) << codes.name;
-    EXPECT_GT(gradients[p].abs().max().item<double>(), 0.0) << codes.name;
     ++linears;
+    for (const std::size_t at : {p - 2, p - 1, p}) {
+      const Parameter& parameter = *student.parameters()[at];
+      ASSERT_EQ(gradients[at].sizes(), parameter.value.sizes()) << parameter.name;
+      const std::int64_t steepest = gradients[at].abs().argmax().item<std::int64_t>();
+      const double slope = gradients[at].contiguous().data_ptr<double>()[steepest];
+      EXPECT_NE(slope, 0.0) << parameter.name;
+      EXPECT_NEAR(slope, Difference(parameter.value, steepest, value), 1e-7) << parameter.name;
+    }
   }
   EXPECT_EQ(linears, 3 * 7);
+  student.SettleCodes();
+  student.Pass(ids, states, /*recompute=*/false, &gradients);
+  EXPECT_EQ(gradients[5].abs().max().item<double>(), 0.0) << "settled codes have none";
 }
 
 INSTANTIATE_TEST_SUITE_P(Tied, StudentGradientsTest, testing::Bool());
 
 TEST(StudentTest, GradientsOfBf16ProductsAreNearThoseOfF32) {
   const QuantizedTiny tiny;
-  const at::Tensor ids =
-      at::tensor(RandomCalibration(1, 0, 20).train[0], at::kLong).unsqueeze(0);
+  const at::Tensor ids = at::tensor(RandomCalibration(1, 0, 20).train[0], at::kLong).unsqueeze(0);
   Teacher teacher(LlamaModel::Load(*tiny.Teacher(), at::kFloat, at::kCPU), ids);
   Gradients wanted, found;
   for (const bool bf16 : {false, true}) {
-    const Student student(
-        *tiny.Student(), 20, at::kFloat, at::kCPU, /*with_code_gradients=*/true, bf16);
+    Student student(*tiny.Student(), 20, at::kFloat, at::kCPU, bf16);
+    student.OfferCodes(*tiny.Teacher(), {});
+    student.SoftenCodes(1.0);
     student.Pass(ids,
                  {.hidden = teacher.Hidden({0}), .head = teacher.head()},
                  /*recompute=*/false,
@@ -273,8 +273,8 @@ TEST(StudentTest, GradientsOfBf16ProductsAreNearThoseOfF32) {
     norm += wanted[p].square().sum().item<double>();
   }
   EXPECT_GT(error, 0.0);
-  // The loss's slope is a difference of distributions that are nearly the same, so that the 2^-9 of a
-  // rounding is far more of it.
+  // The loss's slope is a difference of distributions that are nearly the same, so that the 2^-9 of
+  // a rounding is far more of it.
   EXPECT_LT(std::sqrt(error / norm), 0.15);
 }
 

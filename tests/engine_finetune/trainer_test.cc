@@ -124,66 +124,22 @@ TEST(TrainerTest, TheBestStateIsKeptAndTheUntrainedOneCounts) {
   }
 }
 
-// A quadratic whose optimum is reached by codes: two values that W^ may have.
-class WithCodes : public Quadratic {
- public:
-  WithCodes() {
-    codes_.name = "codes";
-    codes_.part = TrainedPart::kCodes;
-    codes_.value = at::zeros({1}, at::kInt);
-    codes_.weight_shape = {3};
-    problem_.parameters = {&x_, &codes_};
-    problem_.is_trained = {false, true};
-    options_.epochs = 1;
-    options_.batch = 1;
-    options_.code_learning_rate = 0.25;
-    problem_.pass = [this](const std::vector<std::int64_t>&, Gradients* gradients) {
-      if (gradients != nullptr) {
-        *gradients = {at::Tensor(), at::full({3}, 2.0F)};
-      }
-      return Loss();
-    };
-    problem_.adopt_codes = [this] { ++adopted_; };
-    problem_.move_codes = [this](std::size_t p,
-                                 const at::Tensor& step,
-                                 const at::Tensor& curvature,
-                                 double reach) {
-      EXPECT_EQ(p, 1U);
-      steps_.push_back(step[0].item<double>());
-      EXPECT_NEAR(curvature[0].item<double>(), 2.0, 1e-4);
-      reaches_.push_back(reach);
-      codes_.value[0] = codes_.value[0] + 1;
-      return std::int64_t{1};
-    };
+TEST(TrainerTest, TheRateFallsToItsEnd) {
+  Quadratic quadratic;
+  quadratic.problem_.train = {2};
+  quadratic.options_.epochs = 4;
+  quadratic.options_.learning_rate_end = 0.2;
+  quadratic.Run();
+  double x = 10.0, first = 0.0, second = 0.0;
+  for (int step = 1; step <= 4; ++step) {
+    const double gradient = 2.0 * (x - 2.0) / 3.0;
+    first = 0.9 * first + 0.1 * gradient;
+    second = 0.999 * second + 0.001 * gradient * gradient;
+    const double rate = 0.5 * (1.0 - 0.8 * (step - 1) / 4.0);
+    x -= rate * (first / (1.0 - std::pow(0.9, step))) /
+         (std::sqrt(second / (1.0 - std::pow(0.999, step))) + 1e-8);
   }
-  // Codes 1 and 2 are better than 0, the others worse.
-  double Loss() const {
-    const double codes = codes_.value[0].item<double>();
-    return codes <= 2.0 ? 5.0 - codes : 3.0 + 0.1 * codes;
-  }
-
-  Parameter codes_;
-  std::vector<double> steps_, reaches_;
-  int adopted_ = 0;
-};
-
-TEST(TrainerTest, CodesThatDoNotHelpAreTakenBack) {
-  WithCodes problem;
-  const TrainState state = problem.Run();
-  EXPECT_EQ(state.code_moves, 5);
-  EXPECT_EQ(state.code_moves_kept, 2);
-  EXPECT_EQ(problem.reaches_, (std::vector<double>{1.0, 1.0, 1.0, 0.5, 0.25}));
-  EXPECT_EQ(state.code_reach, 0.125);
-  EXPECT_EQ(problem.codes_.value[0].item<int>(), 2);
-  EXPECT_EQ(state.best, 3.0);
-  EXPECT_EQ(problem.adopted_, 1 + 3 + 1) << "at the start, when taken back, with the best state";
-  // The first moment grows towards the gradient, 1 - 0.9^t of it.
-  EXPECT_NEAR(problem.steps_[0], 0.25 * 0.1, 1e-5);
-  EXPECT_NEAR(problem.steps_[4], 0.25 * (1.0 - std::pow(0.9, 5)), 1e-5);
-
-  WithCodes rare;
-  rare.options_.code_every = 2;
-  EXPECT_EQ(rare.Run().code_moves, 2);
+  EXPECT_NEAR(quadratic.x_.value[0].item<double>(), x, 1e-5);
 }
 
 TEST(TrainerTest, DivergenceIsNamed) {

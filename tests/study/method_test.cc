@@ -207,28 +207,29 @@ TEST(MethodTest, MistakesInQuantizerOptionsAreFoundBeforeAnythingRuns) {
 }
 
 TEST(MethodTest, PvTuningHasLimitsOfItsOwn) {
-  const SweepSpec spec = Parse(Tuned(
-      "objective: pv-teacher-kl, code_change_max: 0.02, code_beam: 8, code_metric: euclidean"));
-  EXPECT_EQ(spec.FindFinetune("kl")->code_moves.dump(),
-            R"({"code_beam":8,"code_change_max":0.02,"code_metric":"euclidean"})");
+  const SweepSpec spec =
+      Parse(Tuned("objective: pv-teacher-kl, code_settled: 0.25, code_alternatives: 4, "
+                  "learning_rate_end: 0.5"));
+  EXPECT_EQ(spec.FindFinetune("kl")->engine_options.dump(),
+            R"({"code_alternatives":4,"code_settled":0.25,"learning_rate_end":0.5})");
   EXPECT_THAT(FinetuneText(*spec.FindFinetune("kl")),
-              HasSubstr("batch 1, code_beam 8, code_change_max 0.02, code_metric euclidean; "
+              HasSubstr("batch 1, code_alternatives 4, code_settled 0.25, learning_rate_end 0.5; "
                         "trains codes, codebooks, "));
   const SweepPlan plan = PlanOf(Tuned("objective: pv-teacher-kl"));
   EXPECT_NE(FinetuneStage(plan).key, FinetuneStage(PlanOf(Tuned(""))).key);
-  EXPECT_NE(FinetuneStage(PlanOf(Tuned("objective: pv-teacher-kl, code_beam: 1"))).key,
+  EXPECT_NE(FinetuneStage(PlanOf(Tuned("objective: pv-teacher-kl, code_alternatives: 4"))).key,
             FinetuneStage(plan).key);
   EXPECT_EQ(MethodOf(FinetuneStage(plan)).at("objective"), "pv-teacher-kl");
   EXPECT_GT(FinetuneStage(plan).needs.host_bytes,
             FinetuneStage(PlanOf(Tuned(""))).needs.host_bytes);
-  EXPECT_EQ(Mistakes(Tuned("code_beam: 8")),
-            "s.yaml:11: finetune 'kl': code_beam: belongs to objective pv-teacher-kl");
-  EXPECT_THAT(Mistakes(Tuned("objective: pv-teacher-kl, code_change_max: 0")),
-              HasSubstr("code_change_max: found '0'; allowed: a number from 1e-09 to 1"));
-  EXPECT_THAT(Mistakes(Tuned("objective: pv-teacher-kl, code_metric: cosine")),
-              HasSubstr("code_metric: found 'cosine'; allowed: adam, euclidean"));
-  EXPECT_THAT(Mistakes(Tuned("objective: pv-teacher-kl, code_beam: 65")),
-              HasSubstr("code_beam: found '65'; allowed: an integer from 1 to 64"));
+  EXPECT_EQ(Mistakes(Tuned("code_alternatives: 8")),
+            "s.yaml:11: finetune 'kl': code_alternatives: belongs to objective pv-teacher-kl");
+  EXPECT_THAT(Mistakes(Tuned("objective: pv-teacher-kl, code_settled: 1")),
+              HasSubstr("code_settled: found '1'; allowed: a number from 0 to 0.99"));
+  EXPECT_THAT(Mistakes(Tuned("learning_rate_end: 2")),
+              HasSubstr("learning_rate_end: found '2'; allowed: a number from 0 to 1"));
+  EXPECT_THAT(Mistakes(Tuned("objective: pv-teacher-kl, code_alternatives: 65")),
+              HasSubstr("code_alternatives: found '65'; allowed: an integer from 2 to 64"));
 }
 
 /// What stage specs may say, a sweep file can.
@@ -240,7 +241,10 @@ TEST(MethodTest, NamesAreThoseOfTheStageSpecsSchema) {
     return member.contains("const") ? json::array({member.at("const")}) : member.at("enum");
   };
   // One value of each member; where none stands here, 1 is one.
-  const std::map<std::string, json> some = {{"train", {"norms"}}, {"block_tuning", json::object()}};
+  const std::map<std::string, json> some = {{"train", {"norms"}},
+                                            {"block_tuning", json::object()},
+                                            {"code_alternatives", 4},
+                                            {"code_settled", 0.5}};
   const auto texts = [&](const std::string& name, const json& member) {
     std::vector<std::string> out;
     if (member.contains("const") || member.contains("enum")) {

@@ -39,15 +39,13 @@ CodedBlock::CodedBlock(const std::string& prefix,
                        const at::Tensor& post_attention_layernorm,
                        at::ScalarType dtype,
                        at::Device device,
-                       bool with_code_gradients,
                        bool bf16_products)
-    : with_code_gradients_(with_code_gradients), bf16_products_(bf16_products) {
+    : bf16_products_(bf16_products) {
   const at::TensorOptions options = at::TensorOptions().dtype(dtype).device(device);
   const auto add = [&](const std::string& name, TrainedPart part, const at::Tensor& value) {
     parameters_.push_back({prefix + name,
                            part,
-                           value.to(options, /*non_blocking=*/false, /*copy=*/true).contiguous(),
-                           {}});
+                           value.to(options, /*non_blocking=*/false, /*copy=*/true).contiguous()});
   };
   add("input_layernorm.weight", TrainedPart::kNorms, input_layernorm);
   add("post_attention_layernorm.weight", TrainedPart::kNorms, post_attention_layernorm);
@@ -56,11 +54,7 @@ CodedBlock::CodedBlock(const std::string& prefix,
     add(name + ".codebooks", TrainedPart::kCodebooks, linear.codebooks);
     add(name + ".scales", TrainedPart::kScales, linear.scales);
     codes_.emplace_back(linear.codes, linear.codebooks.size(1), linear.codebooks.size(3), device);
-    const kernels::CodeShape& n = codes_.back().shape();
-    parameters_.push_back({prefix + name + ".codes",
-                           TrainedPart::kCodes,
-                           codes_.back().codes(),
-                           {n.O, n.I * n.g}});
+    parameters_.push_back({prefix + name + ".codes", TrainedPart::kCodes, codes_.back().codes()});
   }
 }
 
@@ -71,8 +65,7 @@ BlockWeights CodedBlock::Leaves(bool gradients) const {
   const std::vector<std::string>& names = ModelConfig::LinearNames();
   for (std::size_t i = 0; i < names.size(); ++i) {
     const std::size_t at = CodebooksAt(i);
-    const at::Tensor weight =
-        codes_[i].Decode(parameters_[at].value, parameters_[at + 1].value);
+    const at::Tensor weight = codes_[i].Decode(parameters_[at].value, parameters_[at + 1].value);
     leaves.Linear(names[i]) = Leaf(bf16_products_ ? weight.to(at::kBFloat16) : weight, gradients);
   }
   return leaves;
@@ -90,31 +83,48 @@ void CodedBlock::Pull(BlockWeights& leaves, at::Tensor* gradients) const {
                    parameters_[at].value,
                    parameters_[at + 1].value,
                    &gradients[at],
-                   &gradients[at + 1]);
-    if (with_code_gradients_) {
-      gradients[at + 2] = slope;
-    }
+                   &gradients[at + 1],
+                   offers_codes_ ? &gradients[at + 2] : nullptr);
   }
 }
 
-std::int64_t CodedBlock::MoveCodes(std::size_t at,
-                                   const at::Tensor& step,
-                                   const at::Tensor& curvature,
-                                   const CodeMoveOptions& options,
-                                   double reach) {
-  return codes_.at((at - kNorms) / kPerLinear)
-      .Move(step,
-            curvature,
-            parameters_.at(at - 2).value,
-            parameters_.at(at - 1).value,
-            options,
-            reach);
+void CodedBlock::OfferCodes(const std::map<std::string, at::Tensor>& weights,
+                            const CodeChoiceOptions& options) {
+  offers_codes_ = true;
+  const std::vector<std::string>& names = ModelConfig::LinearNames();
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    const std::size_t at = CodebooksAt(i);
+    Parameter& codes = parameters_[at + 2];
+    codes.value = codes_[i].Offer(
+        weights.at(names[i]), parameters_[at].value, parameters_[at + 1].value, options);
+    codes.name += ".logits";
+  }
 }
 
-void CodedBlock::AdoptCodes() {
+void CodedBlock::SoftenCodes(double temperature) {
   for (LinearCodes& codes : codes_) {
-    codes.Adopt();
+    codes.Soften(temperature);
   }
+}
+
+void CodedBlock::SettleCodes() {
+  for (LinearCodes& codes : codes_) {
+    codes.Settle();
+  }
+}
+
+void CodedBlock::RestoreCodes() {
+  for (LinearCodes& codes : codes_) {
+    codes.Restore();
+  }
+}
+
+std::int64_t CodedBlock::CodeBytes() const {
+  std::int64_t bytes = 0;
+  for (const LinearCodes& codes : codes_) {
+    bytes += codes.Bytes();
+  }
+  return bytes;
 }
 
 std::map<std::string, QuantizedLinear> CodedBlock::Linears() const {

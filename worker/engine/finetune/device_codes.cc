@@ -4,6 +4,7 @@
 
 #include <ATen/ATen.h>
 
+#include "worker/engine/check_kernel.h"
 #include "worker/engine/error.h"
 
 #if defined(BITSWEEP_CUDA)
@@ -16,16 +17,6 @@ namespace bitsweep::engine {
 #if defined(BITSWEEP_CUDA)
 
 namespace {
-
-void Check(kernels::KernelStatus status, const char* op) {
-  if (status == kernels::KernelStatus::kOk) {
-    return;
-  }
-  throw EngineError(
-      FailureClass::kBug,
-      std::string("cuda ") + op + ": " +
-          (status == kernels::KernelStatus::kBadShape ? "bad shape" : kernels::LastDeviceError()));
-}
 
 kernels::DeviceStream StreamOf(const at::Tensor& tensor) {
   return c10::cuda::getCurrentCUDAStream(tensor.device().index()).stream();
@@ -49,7 +40,7 @@ void DeviceCodes::Build(const kernels::CodeShape& shape, const at::Tensor& codes
   positions_ = at::empty({shape.M, shape.O * shape.I}, codes.options());
   const at::Tensor workspace =
       at::empty({kernels::CodeIndexWorkspaceBytes(shape)}, codes.options().dtype(at::kByte));
-  Check(kernels::BuildCodeIndexCuda({.shape = shape_,
+  CheckKernel(kernels::BuildCodeIndexCuda({.shape = shape_,
                                      .begins = begins_.data_ptr<std::int32_t>(),
                                      .positions = positions_.data_ptr<std::int32_t>()},
                                     codes_.data_ptr<std::int32_t>(),
@@ -61,7 +52,7 @@ void DeviceCodes::Build(const kernels::CodeShape& shape, const at::Tensor& codes
 at::Tensor DeviceCodes::Decode(const at::Tensor& codebooks, const at::Tensor& scales) const {
   const c10::DeviceGuard guard(codes_.device());
   at::Tensor out = at::empty({shape_.O, shape_.I * shape_.g}, codebooks.options());
-  Check(kernels::DequantizeCuda({.shape = shape_,
+  CheckKernel(kernels::DequantizeCuda({.shape = shape_,
                                  .codes = codes_.data_ptr<std::int32_t>(),
                                  .codebooks = codebooks.data_ptr<float>(),
                                  .scales = scales.data_ptr<float>(),
@@ -82,7 +73,7 @@ void DeviceCodes::Pull(const at::Tensor& weight_gradient,
   at::Tensor unscaled = Decode(codebooks, at::ones_like(scales));
   *scales_gradient = unscaled.mul_(slope).sum(1).view(scales.sizes());
   *codebooks_gradient = at::empty(codebooks.sizes(), codebooks.options());
-  Check(kernels::CodebookGradientCuda({.shape = shape_,
+  CheckKernel(kernels::CodebookGradientCuda({.shape = shape_,
                                        .begins = begins_.data_ptr<std::int32_t>(),
                                        .positions = positions_.data_ptr<std::int32_t>()},
                                       slope.data_ptr<float>(),

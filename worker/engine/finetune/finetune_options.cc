@@ -8,8 +8,6 @@ namespace bitsweep::engine {
 namespace {
 
 const std::vector<std::string> kCheckpointing = {"auto", "on", "off"};
-// In the order of CodeMetric.
-const std::vector<std::string> kCodeMetrics = {"euclidean", "adam"};
 
 std::set<TrainedPart> ReadTrain(StrictObject& method) {
   const std::vector<std::string>& names = TrainedPartNames();
@@ -34,16 +32,11 @@ std::set<TrainedPart> ReadTrain(StrictObject& method) {
   return parts;
 }
 
-void ReadCodeMoves(StrictObject& method, CodeMoveOptions* codes) {
+void ReadCodeChoice(StrictObject& method, CodeChoiceOptions* codes) {
   codes->learning_rate = method.NumberOr("code_learning_rate", 1e-12, 1.0, codes->learning_rate);
-  codes->every = method.IntOr("code_every", 1, 1'000'000, codes->every);
-  codes->change_max = method.NumberOr("code_change_max", 1e-9, 1.0, codes->change_max);
-  codes->trust_ratio = method.NumberOr("code_trust_ratio", 1e-9, 1.0, codes->trust_ratio);
-  codes->beam = method.IntOr("code_beam", 1, 64, codes->beam);
-  const std::string metric = method.ChoiceOr(
-      "code_metric", kCodeMetrics, kCodeMetrics[static_cast<std::size_t>(codes->metric)]);
-  codes->metric = static_cast<CodeMetric>(
-      std::find(kCodeMetrics.begin(), kCodeMetrics.end(), metric) - kCodeMetrics.begin());
+  codes->alternatives = method.IntOr("code_alternatives", 2, 64, codes->alternatives);
+  codes->sharpness = method.NumberOr("code_sharpness", 0.0, 1000.0, codes->sharpness);
+  codes->settled = method.NumberOr("code_settled", 0.0, 0.99, codes->settled);
 }
 
 }  // namespace
@@ -63,10 +56,11 @@ FinetuneOptions ReadFinetuneMethod(StrictObject method) {
   FinetuneOptions options;
   const std::vector<std::string>& objectives = FinetuneObjectiveNames();
   options.objective = static_cast<FinetuneObjective>(
-      std::find(
-          objectives.begin(), objectives.end(), method.Choice("objective", objectives)) -
+      std::find(objectives.begin(), objectives.end(), method.Choice("objective", objectives)) -
       objectives.begin());
   options.learning_rate = method.NumberOr("learning_rate", 1e-12, 1.0, options.learning_rate);
+  options.learning_rate_end =
+      method.NumberOr("learning_rate_end", 0.0, 1.0, options.learning_rate_end);
   options.epochs = static_cast<int>(method.IntOr("epochs", 1, 1000, options.epochs));
   options.early_stop = static_cast<int>(method.IntOr("early_stop", 0, 1000, options.early_stop));
   options.batch = method.IntOr("batch", 1, 4096, options.batch);
@@ -79,7 +73,7 @@ FinetuneOptions ReadFinetuneMethod(StrictObject method) {
       std::find(kCheckpointing.begin(), kCheckpointing.end(), chosen) - kCheckpointing.begin());
   options.products = ReadProducts(method);
   if (options.objective == FinetuneObjective::kPvTeacherKl) {
-    ReadCodeMoves(method, &options.codes);
+    ReadCodeChoice(method, &options.codes);
   }
   method.Finish();
   return options;
@@ -93,6 +87,7 @@ nlohmann::json ToJson(const FinetuneOptions& options) {
   nlohmann::json method = {
       {"objective", FinetuneObjectiveNames()[static_cast<std::size_t>(options.objective)]},
       {"learning_rate", options.learning_rate},
+      {"learning_rate_end", options.learning_rate_end},
       {"epochs", options.epochs},
       {"early_stop", options.early_stop},
       {"batch", options.batch},
@@ -101,11 +96,9 @@ nlohmann::json ToJson(const FinetuneOptions& options) {
       {"products", NameOf(options.products)}};
   if (options.objective == FinetuneObjective::kPvTeacherKl) {
     method["code_learning_rate"] = options.codes.learning_rate;
-    method["code_every"] = options.codes.every;
-    method["code_change_max"] = options.codes.change_max;
-    method["code_trust_ratio"] = options.codes.trust_ratio;
-    method["code_beam"] = options.codes.beam;
-    method["code_metric"] = kCodeMetrics[static_cast<std::size_t>(options.codes.metric)];
+    method["code_alternatives"] = options.codes.alternatives;
+    method["code_sharpness"] = options.codes.sharpness;
+    method["code_settled"] = options.codes.settled;
   }
   return method;
 }

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "worker/engine/finetune/code_moves.h"
+#include "worker/engine/finetune/code_choice.h"
 #include "worker/engine/finetune/parameters.h"
 #include "worker/engine/finetune/products.h"
 #include "worker/engine/strict_object.h"
@@ -31,11 +31,11 @@ enum class FinetuneObjective {
   kPvTeacherKl  // PV-tuning (arXiv 2405.14852): codes, too.
 };
 
-/// Defaults are the study's (arXiv 2503.07103); those of `codes` are a start, not
-/// tuned for moves that are tried first (README.md).
+/// Defaults are the study's (arXiv 2503.07103); where those of `codes` come from is in README.md.
 struct FinetuneOptions {
   FinetuneObjective objective = FinetuneObjective::kTeacherKl;
   double learning_rate = 1e-5;
+  double learning_rate_end = 1.0;  // What is left of it at the last step, as a share; linear.
   int epochs = 5;
   int early_stop = 3;      // Epochs without a better validation loss; 0: never.
   std::int64_t batch = 1;  // Sequences a step.
@@ -46,13 +46,14 @@ struct FinetuneOptions {
                                  TrainedPart::kLmHead};
   GradientCheckpointing checkpointing = GradientCheckpointing::kAuto;
   Products products = Products::kF32;
-  CodeMoveOptions codes;  // Of pv-teacher-kl.
+  CodeChoiceOptions codes;  // Of pv-teacher-kl.
 };
 
-/// {"objective": "teacher-kl" | "pv-teacher-kl", and optionally "learning_rate", "epochs", "early_stop", "batch",
-/// "train": a list of codebooks, scales, norms, embeddings, lm_head, "gradient_checkpointing":
-/// auto | on | off, "products": f32 | bf16, and with pv-teacher-kl "code_learning_rate", "code_every",
-/// "code_change_max", "code_trust_ratio", "code_beam", "code_metric": euclidean | adam}. Throws kBadInput naming member, value and what is allowed.
+/// {"objective": "teacher-kl" | "pv-teacher-kl", and optionally "learning_rate",
+/// "learning_rate_end", "epochs", "early_stop", "batch", "train": a list of codebooks, scales,
+/// norms, embeddings, lm_head, "gradient_checkpointing": auto | on | off, "products": f32 | bf16,
+/// and with pv-teacher-kl "code_learning_rate", "code_alternatives", "code_sharpness",
+/// "code_settled"}. Throws kBadInput naming member, value and what is allowed.
 FinetuneOptions ReadFinetuneMethod(StrictObject method);
 
 /// Every option with its value, as ReadFinetuneMethod reads it.

@@ -5,6 +5,11 @@
 #include <ATen/ATen.h>
 
 namespace bitsweep::engine {
+namespace {
+
+constexpr double kScaleFloor = 1e-12;
+
+}  // namespace
 
 LinearCodes::LinearCodes(const at::Tensor& codes,
                          std::int64_t codebook_size,
@@ -16,10 +21,10 @@ LinearCodes::LinearCodes(const at::Tensor& codes,
                      /*non_blocking=*/false,
                      /*copy=*/true)
                  .contiguous()) {
-  Adopt();
+  BuildIndex();
 }
 
-void LinearCodes::Adopt() {
+void LinearCodes::BuildIndex() {
   if (codes_.is_cpu()) {
     index_.Build(shape_, codes_.data_ptr<std::int32_t>(), 1);
   } else if (DeviceCodes::Serves(shape_, codes_.device())) {
@@ -27,24 +32,52 @@ void LinearCodes::Adopt() {
   }
 }
 
-std::int64_t LinearCodes::Move(const at::Tensor& step,
-                               const at::Tensor& curvature,
-                               const at::Tensor& codebooks,
-                               const at::Tensor& scales,
-                               const CodeMoveOptions& options,
-                               double reach) {
-  const std::int64_t changed = MoveCodes(Decode(codebooks, scales),
-                                         step.contiguous(),
-                                         curvature.contiguous(),
-                                         codebooks,
-                                         scales,
-                                         options,
-                                         reach,
-                                         codes_);
-  if (changed > 0) {
-    Adopt();
+void LinearCodes::Adopt(const at::Tensor& codes) {
+  if (codes_.is_cpu() && at::equal(codes_, codes)) {
+    return;  // The index is of these.
   }
-  return changed;
+  codes_.copy_(codes);
+  BuildIndex();
+}
+
+at::Tensor LinearCodes::Offer(const at::Tensor& weight,
+                              const at::Tensor& codebooks,
+                              const at::Tensor& scales,
+                              const CodeChoiceOptions& options) {
+  const at::Tensor by_row = scales.view({shape_.O, 1});
+  // A row whose scale says nothing has no target either.
+  const at::Tensor divisor = at::where(by_row.abs() < kScaleFloor, at::ones_like(by_row), by_row);
+  CodeAlternatives found =
+      FindAlternatives((weight.to(codebooks.options()) / divisor).view({-1, shape_.g}),
+                       codes_.view({-1, shape_.M}).to(at::kLong),
+                       codebooks.view({shape_.M, shape_.K, shape_.g}),
+                       options);
+  before_ = codes_.clone();
+  alternatives_ = found.codes;
+  logits_ = found.logits.view({shape_.O, shape_.I, -1});
+  return logits_;
+}
+
+void LinearCodes::Settle() {
+  temperature_ = 0.0;
+  const at::Tensor at = logits_.view({-1, logits_.size(2)}).argmax(1).view({-1, 1, 1});
+  Adopt(alternatives_.gather(1, at.expand({-1, 1, shape_.M})).view(codes_.sizes()));
+}
+
+void LinearCodes::Restore() {
+  temperature_ = 0.0;
+  Adopt(before_);
+}
+
+std::int64_t LinearCodes::Bytes() const {
+  const std::int64_t with_index = codes_.is_cpu() || on_device_.IsBuilt() ? 2 : 1;
+  const std::int64_t offered =
+      alternatives_.defined() ? alternatives_.numel() + before_.numel() : 0;
+  return 4 * (codes_.numel() * with_index + offered);
+}
+
+at::Tensor LinearCodes::Shares() const {
+  return at::softmax(logits_.view({-1, logits_.size(2)}) / temperature_, 1);
 }
 
 at::Tensor LinearCodes::Places(std::int64_t m) const {
@@ -61,6 +94,11 @@ bool LinearCodes::TakenByDevice(const at::Tensor& values) const {
 
 at::Tensor LinearCodes::Decode(const at::Tensor& codebooks, const at::Tensor& scales) const {
   const std::int64_t width = shape_.I * shape_.g;
+  if (IsMixed()) {
+    return Mix(alternatives_, Shares(), codebooks.view({shape_.M, shape_.K, shape_.g}))
+               .view({shape_.O, width}) *
+           scales.view({shape_.O, 1});
+  }
   if (TakenByLoops(codebooks)) {
     at::Tensor out = at::empty({shape_.O, width}, codebooks.options());
     kernels::Dequantize({.shape = shape_,
@@ -87,14 +125,37 @@ void LinearCodes::Pull(const at::Tensor& weight_gradient,
                        const at::Tensor& codebooks,
                        const at::Tensor& scales,
                        at::Tensor* codebooks_gradient,
-                       at::Tensor* scales_gradient) const {
-  if (TakenByDevice(codebooks)) {
+                       at::Tensor* scales_gradient,
+                       at::Tensor* logits_gradient) const {
+  if (!IsMixed() && TakenByDevice(codebooks)) {
     on_device_.Pull(weight_gradient, codebooks, scales, codebooks_gradient, scales_gradient);
+    if (logits_gradient != nullptr) {
+      *logits_gradient = at::zeros_like(logits_);
+    }
     return;
   }
   const at::Tensor unscaled = Decode(codebooks, at::ones_like(scales));
   *scales_gradient = (weight_gradient * unscaled).sum(1).view(scales.sizes());
   const at::Tensor x = (weight_gradient * scales.view({shape_.O, 1})).contiguous();
+  if (IsMixed()) {
+    const at::Tensor shares = Shares();
+    at::Tensor by_books, by_shares;
+    PullMix(alternatives_,
+            shares,
+            codebooks.view({shape_.M, shape_.K, shape_.g}),
+            x.view({-1, shape_.g}),
+            &by_books,
+            &by_shares);
+    *codebooks_gradient = by_books.view(codebooks.sizes());
+    if (logits_gradient != nullptr) {
+      const at::Tensor mean = (shares * by_shares).sum(1, /*keepdim=*/true);
+      *logits_gradient = (shares * (by_shares - mean)).div_(temperature_).view(logits_.sizes());
+    }
+    return;
+  }
+  if (logits_gradient != nullptr) {
+    *logits_gradient = at::zeros_like(logits_);
+  }
   *codebooks_gradient = at::empty(codebooks.sizes(), codebooks.options());
   if (TakenByLoops(codebooks)) {
     kernels::CodebookGradient({.index = &index_,

@@ -2,15 +2,16 @@
 // decoding it, and pulling the gradient that arrives at it back to codebooks and scales, is done
 // here by the definition (arXiv 2401.06118, section 3) rather than by autograd, once a pass and
 // without a scatter. In f32 the quantizer's own loops (CPU) and kernels (GPU) do it, elsewhere tensor
-// operations. Codes stay unless Move is called (code_moves.h). Thread rule: Decode and Pull run in
-// any thread while nobody moves or adopts.
+// operations. Codes stay unless alternatives are offered (code_choice.h): then W^ is a mixture of
+// them between Soften and Settle, which tensor operations make. Thread rule: Decode and Pull run in
+// any thread while nobody offers, softens, settles or restores.
 #pragma once
 
 #include <cstdint>
 
 #include <ATen/core/Tensor.h>
 
-#include "worker/engine/finetune/code_moves.h"
+#include "worker/engine/finetune/code_choice.h"
 #include "worker/engine/finetune/device_codes.h"
 #include "worker/kernels/codebook_gradient.h"
 
@@ -29,21 +30,30 @@ class LinearCodes {
 
   /// dL/dW^ [O, I*g] -> dL/dcodebooks [M, K, 1, g] and dL/dscales [O, 1, 1, 1]. The same bits every
   /// time on one device.
+  /// Where asked for also dL/dlogits [O, I, T], zero while codes are settled.
   void Pull(const at::Tensor& weight_gradient,
             const at::Tensor& codebooks,
             const at::Tensor& scales,
             at::Tensor* codebooks_gradient,
-            at::Tensor* scales_gradient) const;
+            at::Tensor* scales_gradient,
+            at::Tensor* logits_gradient = nullptr) const;
 
-  /// As MoveCodes of code_moves.h: codes go towards W^ - step [O, I*g].
-  std::int64_t Move(const at::Tensor& step,
-                    const at::Tensor& curvature,
-                    const at::Tensor& codebooks,
-                    const at::Tensor& scales,
-                    const CodeMoveOptions& options,
-                    double reach);
-  /// After somebody else wrote into codes(): a state that was read, or the best one.
-  void Adopt();
+  /// Each group gets alternatives near its part of `weight` [O, I*g]. Codes stay what they are
+  /// until they are softened or settled. Returns their logits [O, I, T], of the codebooks' dtype:
+  /// the tensor itself, which whoever trains moves in place.
+  at::Tensor Offer(const at::Tensor& weight,
+                   const at::Tensor& codebooks,
+                   const at::Tensor& scales,
+                   const CodeChoiceOptions& options);
+  /// From here on W^ is a mixture of alternatives by softmax(logits / temperature).
+  void Soften(double temperature) { temperature_ = temperature; }
+  /// Each group takes the alternative with the greatest logit, as those are now.
+  void Settle();
+  /// The codes from before the offer.
+  void Restore();
+
+  /// What it keeps of codes and alternatives.
+  std::int64_t Bytes() const;
 
   /// [O, I, M] i32 on the device; the tensor itself, not a copy.
   const at::Tensor& codes() const { return codes_; }
@@ -52,6 +62,10 @@ class LinearCodes {
  private:
   // Positions of codebook m's entries, [O*I] i64 on the device.
   at::Tensor Places(std::int64_t m) const;
+  void BuildIndex();
+  void Adopt(const at::Tensor& codes);
+  bool IsMixed() const { return temperature_ > 0.0; }
+  at::Tensor Shares() const;  // [O*I, T]
   // Whether the CPU's loops take these values.
   bool TakenByLoops(const at::Tensor& values) const;
   // Whether the GPU's kernels do.
@@ -61,6 +75,10 @@ class LinearCodes {
   at::Tensor codes_;
   kernels::CodeIndex index_;  // Of codes_; on the CPU only.
   DeviceCodes on_device_;     // Of codes_; where it serves.
+  at::Tensor before_;         // Codes from before the offer.
+  at::Tensor alternatives_;   // [O*I, T, M] i32
+  at::Tensor logits_;         // [O, I, T]
+  double temperature_ = 0.0;  // 0: W^ is that of codes_.
 };
 
 }  // namespace bitsweep::engine

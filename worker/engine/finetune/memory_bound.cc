@@ -1,7 +1,6 @@
 #include "worker/engine/finetune/memory_bound.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstddef>
 #include <string>
 
@@ -19,16 +18,10 @@ constexpr std::int64_t kTokenBytes = 2 * 8;
 constexpr std::int64_t kLogitCopies = 8;
 // Copies of one linear's weights while its gradient is pulled back.
 constexpr std::int64_t kPullCopies = 6;
-// Floats a candidate of the search for codes.
+// Floats a candidate of the search for alternatives of codes.
 constexpr std::int64_t kCandidateFloats = 6;
-
-std::int64_t Product(const std::vector<std::int64_t>& shape) {
-  std::int64_t product = 1;
-  for (const std::int64_t size : shape) {
-    product *= size;
-  }
-  return product;
-}
+// Copies of alternatives' sums, and of their shares, while a gradient is pulled back to them.
+constexpr std::int64_t kMixedCopies = 4;
 
 std::int64_t LinearWeights(const ModelConfig& config, std::int64_t* largest) {
   std::int64_t sum = 0;
@@ -42,12 +35,12 @@ std::int64_t LinearWeights(const ModelConfig& config, std::int64_t* largest) {
 
 // What the parameters add up to. Numbers of elements but for `bytes`.
 struct ParameterSums {
-  std::int64_t bytes = 0;      // Master values, and with those that are trained all that Adam keeps.
+  std::int64_t bytes = 0;  // Master values, and with those that are trained all that Adam keeps.
   std::int64_t gradients = 0;  // Of a pass.
   std::int64_t values = 0;
   std::int64_t greatest = 0;  // Of the gradients.
   std::int64_t entries = 0, group = 1;
-  bool moves_codes = false;
+  std::int64_t logits = 0;  // Of one linear, where codes are trained.
 };
 
 ParameterSums SumsOf(const FinetuneSizes& sizes) {
@@ -55,18 +48,16 @@ ParameterSums SumsOf(const FinetuneSizes& sizes) {
   for (std::size_t p = 0; p < sizes.parameters.size(); ++p) {
     const Parameter& parameter = *sizes.parameters[p];
     const std::int64_t count = parameter.value.numel();
-    const std::int64_t slope = Product(parameter.GradientShape());
     const bool is_codes = parameter.part == TrainedPart::kCodes;
-    sums.values += count;
-    sums.greatest = std::max(sums.greatest, slope);
-    // Codes have an index beside them.
-    sums.bytes += kFloat * count * (is_codes ? 2 : 1);
-    if (sizes.is_trained[p]) {
-      // The best value and both moments; codes once more while a move is tried.
-      sums.bytes += kFloat * (count * (is_codes ? 2 : 1) + 2 * slope);
-      sums.moves_codes = sums.moves_codes || is_codes;
+    if (is_codes && !sizes.is_trained[p]) {
+      continue;  // Among code_bytes.
     }
-    sums.gradients += !is_codes || sizes.is_trained[p] ? slope : 0;
+    sums.values += count;
+    sums.greatest = std::max(sums.greatest, count);
+    sums.gradients += count;
+    // Where it is trained: the best value and both moments.
+    sums.bytes += kFloat * count * (sizes.is_trained[p] ? 4 : 1);
+    sums.logits = std::max(sums.logits, is_codes ? count : 0);
     if (parameter.part == TrainedPart::kCodebooks) {
       sums.entries = std::max(sums.entries, parameter.value.size(1));
       sums.group = parameter.value.size(3);
@@ -75,15 +66,20 @@ ParameterSums SumsOf(const FinetuneSizes& sizes) {
   return sums;
 }
 
-// The search of one linear: candidates at a time, and what belongs to its re-coded groups.
+// The search for the alternatives of one linear, before anything is trained.
 std::int64_t SearchBytes(const FinetuneSizes& sizes,
                          const ParameterSums& sums,
                          std::int64_t largest) {
-  const auto groups = static_cast<std::int64_t>(
-      std::ceil(sizes.codes.change_max * static_cast<double>(largest / sums.group)));
   const std::int64_t candidates =
-      std::min(CandidatesAtOnce(sizes.on_cpu), groups * sizes.codes.beam * sums.entries);
-  return kFloat * (kCandidateFloats * candidates + kPullCopies * largest);
+      std::min(CandidatesAtOnce(sizes.on_cpu),
+               largest / sums.group * sizes.codes.alternatives * sums.entries);
+  return kFloat * (kCandidateFloats * candidates + kPullCopies * largest + 4 * sums.logits);
+}
+
+// Mixtures of one linear in a pass.
+std::int64_t MixedBytes(const FinetuneSizes& sizes, const ParameterSums& sums) {
+  return kFloat * kMixedCopies *
+         (std::min(MixedAtOnce(sizes.on_cpu), sums.logits * sums.group) + sums.logits);
 }
 
 }  // namespace
@@ -103,12 +99,13 @@ std::int64_t FinetuneMemoryBound(const FinetuneSizes& sizes) {
   const std::int64_t graphs =
       sizes.recompute ? block_graph + kFloat * config.num_layers * tokens * config.hidden_size
                       : sizes.kept_graph_bytes;
-  const std::int64_t around = kFloat * (kLogitCopies * LogitsAtOnce(sizes.on_cpu, config.vocab_size) +
-                                        2 * table +
-                                        kPullCopies * (largest + tokens * config.hidden_size));
+  const std::int64_t around =
+      kFloat * (kLogitCopies * LogitsAtOnce(sizes.on_cpu, config.vocab_size) + 2 * table +
+                kPullCopies * (largest + tokens * config.hidden_size)) +
+      MixedBytes(sizes, sums);
   const std::int64_t hidden = kFloat * sizes.sequences * sizes.length * config.hidden_size;
 
-  std::int64_t bytes = sizes.teacher_value_bytes * teacher + sums.bytes;
+  std::int64_t bytes = sizes.teacher_value_bytes * teacher + sums.bytes + sizes.code_bytes;
   // A block of it, and its head, in f32.
   bytes += sizes.teacher_value_bytes < kFloat ? kFloat * (teacher / config.num_layers + table) : 0;
   bytes += kFloat * sums.gradients * (1 + side_by_side);
@@ -117,7 +114,7 @@ std::int64_t FinetuneMemoryBound(const FinetuneSizes& sizes) {
   bytes += hidden <= kTeacherBytesMax ? hidden : 0;
   bytes += kTokenBytes * sizes.sequences * sizes.length;
   bytes += 2 * kFloat * sums.greatest;  // Of Adam's step.
-  bytes += sums.moves_codes ? sizes.threads * SearchBytes(sizes, sums, largest) : 0;
+  bytes += sums.logits > 0 ? SearchBytes(sizes, sums, largest) : 0;
   // Pages of the weight files, which are mapped.
   return bytes + (sizes.on_cpu ? kStored * (teacher + sums.values) : 0);
 }

@@ -7,12 +7,12 @@
 #include <fstream>
 #include <optional>
 #include <set>
-#include <string_view>
 #include <vector>
 
 #include <ATen/ATen.h>
 
 #include "worker/engine/checkpoint/atomic_file.h"
+#include "worker/engine/checkpoint/digest.h"
 #include "worker/engine/checkpoint/sha256.h"
 #include "worker/engine/checkpoint/writer.h"
 #include "worker/engine/error.h"
@@ -25,6 +25,7 @@
 #include "worker/engine/finetune/train_state_file.h"
 #include "worker/engine/finetune/trainer.h"
 #include "worker/engine/host_memory.h"
+#include "worker/engine/tasks.h"
 
 namespace bitsweep::engine {
 namespace {
@@ -35,17 +36,6 @@ using Clock = std::chrono::steady_clock;
 constexpr const char* kReportFile = "report.json";
 // Tokens of a pass on a GPU where a step has several sequences.
 constexpr std::int64_t kDevicePassTokens = 8192;
-
-// SHA-256 over names and bytes of all tensors: which quantization is tuned.
-std::string DigestOf(const Checkpoint& checkpoint) {
-  Sha256 sha;
-  for (const auto& [name, file] : checkpoint.tensors()) {
-    const at::Tensor tensor = file->Get(name);
-    sha.Update(name.data(), name.size());
-    sha.Update(tensor.data_ptr(), tensor.nbytes());
-  }
-  return sha.HexDigest();
-}
 
 std::string ShortNumber(double value) {
   char text[32];
@@ -83,8 +73,12 @@ class ModelFinetuner {
                      calibration_.sequence_length,
                      at::kFloat,
                      options_.device,
-                     /*with_code_gradients=*/MovesCodes(),
                      /*bf16_products=*/options_.method.products == Products::kBf16);
+    if (MovesCodes()) {
+      // A product's last bits may depend on how many threads make it, and codes on them.
+      const OneTorchThread one_thread;
+      student_->OfferCodes(*teacher_source_, options_.method.codes);
+    }
     teacher_.emplace(Teacher::Load(*teacher_source_, options_.device),
                      ids_,
                      TeacherOptions{.tf32 = options_.method.products == Products::kBf16,
@@ -141,6 +135,7 @@ class ModelFinetuner {
     const bool on_cpu = options_.device.is_cpu();
     train_options_ = {
         .learning_rate = options_.method.learning_rate,
+        .learning_rate_end = options_.method.learning_rate_end,
         .epochs = options_.method.epochs,
         .early_stop = options_.method.early_stop,
         .batch = options_.method.batch,
@@ -149,7 +144,7 @@ class ModelFinetuner {
                                             std::max<std::int64_t>(1, kDevicePassTokens / length)),
         .threads = on_cpu ? options_.threads : 1,
         .code_learning_rate = options_.method.codes.learning_rate,
-        .code_every = options_.method.codes.every};
+        .code_settled = options_.method.codes.settled};
     const std::int64_t side_by_side =
         std::min<std::int64_t>(train_options_.threads, options_.method.batch);
     const std::int64_t kept =
@@ -173,13 +168,10 @@ class ModelFinetuner {
           ids_.index_select(0, at::tensor(sequences, at::kLong)), teacher, recompute_, gradients);
     };
     if (MovesCodes()) {
-      problem_.move_codes = [this](std::size_t p,
-                                   const at::Tensor& step,
-                                   const at::Tensor& curvature,
-                                   double reach) {
-        return student_->MoveCodes(p, step, curvature, options_.method.codes, reach);
-      };
-      problem_.adopt_codes = [this] { student_->AdoptCodes(); };
+      problem_.codes = {
+          .soften = [this](double temperature) { student_->SoftenCodes(temperature); },
+          .settle = [this] { student_->SettleCodes(); },
+          .restore = [this] { student_->RestoreCodes(); }};
     }
   }
 
@@ -204,7 +196,8 @@ class ModelFinetuner {
                                 .recompute = recompute_,
                                 .on_cpu = on_cpu,
                                 .teacher_value_bytes = teacher_->head().element_size(),
-                                .codes = options_.method.codes});
+                                .codes = options_.method.codes,
+                                .code_bytes = student_->CodeBytes()});
   }
 
   bool MovesCodes() const { return options_.method.objective == FinetuneObjective::kPvTeacherKl; }
@@ -228,15 +221,15 @@ class ModelFinetuner {
       const std::int64_t done = (epoch - 1) * count + std::min(count, step * options_.method.batch);
       const std::int64_t total = options_.method.epochs * count;
       const std::chrono::duration<double> spent = Clock::now() - training_since_;
-      events_.Annotate(DescribeStep({.epoch = epoch,
-                                     .epochs = options_.method.epochs,
-                                     .step = step,
-                                     .steps = steps,
-                                     .loss = loss,
-                                     .tokens = (done - resumed_epochs_ * count) *
-                                               calibration_.sequence_length,
-                                     .tokens_left = (total - done) * calibration_.sequence_length,
-                                     .seconds = spent.count()}));
+      events_.Annotate(
+          DescribeStep({.epoch = epoch,
+                        .epochs = options_.method.epochs,
+                        .step = step,
+                        .steps = steps,
+                        .loss = loss,
+                        .tokens = (done - resumed_epochs_ * count) * calibration_.sequence_length,
+                        .tokens_left = (total - done) * calibration_.sequence_length,
+                        .seconds = spent.count()}));
       events_.Progress("finetune", done, total, "sequences");
       if (options_.on_step) {
         options_.on_step(epoch, step);
@@ -283,24 +276,23 @@ class ModelFinetuner {
     for (const EpochLosses& epoch : state.curve) {
       curve.push_back({{"training", epoch.train}, {MeasuredOn(), epoch.measured}});
     }
-    nlohmann::json totals = {{"kl_before", state.untrained},
-                             {"kl_after", after},
-                             {"kl_on", MeasuredOn()},
-                             {"curve", curve},
-                             {"epochs", state.epochs()},
-                             {"best_epoch", state.best_epoch},
-                             {"steps", state.steps},
-                             {"tokens",
-                              state.epochs() * static_cast<std::int64_t>(calibration_.train.size()) *
-                                  calibration_.sequence_length},
-                             {"calibration_digest", calibration_.digest},
-                             {"recomputed_graphs", recompute_},
-                             {"memory_bound_bytes", MemoryBound()},
-                             {"threads", options_.threads}};
+    nlohmann::json totals = {
+        {"kl_before", state.untrained},
+        {"kl_after", after},
+        {"kl_on", MeasuredOn()},
+        {"curve", curve},
+        {"epochs", state.epochs()},
+        {"best_epoch", state.best_epoch},
+        {"steps", state.steps},
+        {"tokens",
+         state.epochs() * static_cast<std::int64_t>(calibration_.train.size()) *
+             calibration_.sequence_length},
+        {"calibration_digest", calibration_.digest},
+        {"recomputed_graphs", recompute_},
+        {"memory_bound_bytes", MemoryBound()},
+        {"threads", options_.threads}};
     if (MovesCodes()) {
       totals["codes_changed"] = ShareOfCodesChanged();
-      totals["code_moves"] = state.code_moves;
-      totals["code_moves_kept"] = state.code_moves_kept;
     }
     return totals;
   }
@@ -308,15 +300,9 @@ class ModelFinetuner {
   double ShareOfCodesChanged() const {
     std::int64_t changed = 0;
     std::int64_t all = 0;
-    constexpr std::string_view kSuffix = ".codes";
-    for (const Parameter* parameter : student_->parameters()) {
-      if (parameter->part == TrainedPart::kCodes) {
-        const std::string linear =
-            parameter->name.substr(0, parameter->name.size() - kSuffix.size());
-        const at::Tensor before = source_->GetQuantized(linear).codes;
-        changed += (parameter->value.cpu() != before).sum().item<std::int64_t>();
-        all += before.numel();
-      }
+    for (const auto& [linear, codes] : student_->Codes()) {
+      changed += (codes != source_->GetQuantized(linear).codes).sum().item<std::int64_t>();
+      all += codes.numel();
     }
     return static_cast<double>(changed) / static_cast<double>(all);
   }

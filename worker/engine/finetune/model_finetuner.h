@@ -33,11 +33,11 @@ struct ModelFinetuneOptions {
 /// `output_dir` (which exists) and returns the totals: {"kl_before", "kl_after" (nats a token, of
 /// the stored values), "kl_on" ("validation", or "train" where no sequences are held out),
 /// "epochs", "best_epoch", "steps", "tokens", "calibration_digest", "resumed_epochs", "seconds",
-/// "threads", and where codes move "code_moves", "code_moves_kept" and "codes_changed", the share of
-/// all}. An unfinished attempt of the same identity is gone on with from its last epoch, a
-/// finished one is read. Throws kBadInput: `student` is not quantized, `teacher` is or has another
-/// shape, an id is outside the vocabulary, sequences longer than the model's positions. kDiverged:
-/// NaN or a growing loss, naming epoch, step and learning rate.
+/// "threads", and where codes move "codes_changed", the share of all}. An unfinished attempt of the
+/// same identity is gone on with from its last epoch, a finished one is read. Throws kBadInput:
+/// `student` is not quantized, `teacher` is or has another shape, an id is outside the vocabulary,
+/// sequences longer than the model's positions. kDiverged: NaN or a growing loss, naming epoch,
+/// step and learning rate.
 nlohmann::json FinetuneModel(std::shared_ptr<const Checkpoint> student,
                              std::shared_ptr<const Checkpoint> teacher,
                              const CalibrationSet& calibration,

@@ -2,7 +2,6 @@
 // order. Thread rule: plain values; whoever trains owns them.
 #pragma once
 
-#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -23,17 +22,12 @@ enum class TrainedPart {
 struct Parameter {
   std::string name;  // As in the checkpoint.
   TrainedPart part = TrainedPart::kCodebooks;
-  at::Tensor value;  // Master value, f32 (f64 in tests), or codes, i32; moved in place.
-  std::vector<std::int64_t> weight_shape;  // Of codes: [O, I*g] of the weights they stand for.
-
-  /// Of its gradient, and of what an optimizer keeps.
-  std::vector<std::int64_t> GradientShape() const {
-    return part == TrainedPart::kCodes ? weight_shape : value.sizes().vec();
-  }
+  // Master value, f32 (f64 in tests), moved in place. Of codes that stay: themselves, i32, else the
+  // logits of their alternatives.
+  at::Tensor value;
 };
 
-/// One a parameter, of its shape and dtype; undefined where none was computed. That of codes [O, I,
-/// M] is dL/dW^ [O, I*g] of the weights that they stand for.
+/// One a parameter, of its shape and dtype; undefined where none was computed.
 using Gradients = std::vector<at::Tensor>;
 
 }  // namespace bitsweep::engine

@@ -12,13 +12,16 @@
 namespace bitsweep::engine {
 namespace {
 
+std::string LayerPrefix(std::int64_t layer) {
+  return "model.layers." + std::to_string(layer) + ".";
+}
+
 CodedBlock LoadCodedBlock(const Checkpoint& checkpoint,
                           std::int64_t layer,
                           at::ScalarType dtype,
                           at::Device device,
-                          bool with_code_gradients,
                           bool bf16_products) {
-  const std::string prefix = "model.layers." + std::to_string(layer) + ".";
+  const std::string prefix = LayerPrefix(layer);
   std::map<std::string, QuantizedLinear> linears;
   for (const std::string& name : ModelConfig::LinearNames()) {
     if (!checkpoint.IsQuantized(prefix + name)) {
@@ -33,7 +36,6 @@ CodedBlock LoadCodedBlock(const Checkpoint& checkpoint,
           checkpoint.Get(prefix + "post_attention_layernorm.weight"),
           dtype,
           device,
-          with_code_gradients,
           bf16_products};
 }
 
@@ -56,22 +58,19 @@ Student::Student(const Checkpoint& checkpoint,
                  std::int64_t positions,
                  at::ScalarType dtype,
                  at::Device device,
-                 bool with_code_gradients,
                  bool bf16_products)
     : config_(checkpoint.config()),
       is_tied_(config_.tie_word_embeddings),
       rope_(MakeRopeTable(config_, positions, device)) {
   const at::TensorOptions options = at::TensorOptions().dtype(dtype).device(device);
   const auto load = [&](const std::string& name, TrainedPart part) -> Parameter {
-    return {
-        name, part, checkpoint.Get(name).to(options, /*non_blocking=*/false, /*copy=*/true), {}};
+    return {name, part, checkpoint.Get(name).to(options, /*non_blocking=*/false, /*copy=*/true)};
   };
   embed_ = load("model.embed_tokens.weight", TrainedPart::kEmbeddings);
   norm_ = load("model.norm.weight", TrainedPart::kNorms);
   blocks_.reserve(static_cast<std::size_t>(config_.num_layers));
   for (std::int64_t layer = 0; layer < config_.num_layers; ++layer) {
-    blocks_.push_back(
-        LoadCodedBlock(checkpoint, layer, dtype, device, with_code_gradients, bf16_products));
+    blocks_.push_back(LoadCodedBlock(checkpoint, layer, dtype, device, bf16_products));
   }
   parameters_.push_back(&embed_);
   for (CodedBlock& block : blocks_) {
@@ -183,19 +182,50 @@ void Student::RoundToStored() {
   }
 }
 
-std::int64_t Student::MoveCodes(std::size_t at,
-                                const at::Tensor& step,
-                                const at::Tensor& curvature,
-                                const CodeMoveOptions& options,
-                                double reach) {
-  return blocks_.at((at - 1) / ParametersPerBlock())
-      .MoveCodes((at - 1) % ParametersPerBlock(), step, curvature, options, reach);
+void Student::OfferCodes(const Checkpoint& teacher, const CodeChoiceOptions& options) {
+  for (std::size_t layer = 0; layer < blocks_.size(); ++layer) {
+    std::map<std::string, at::Tensor> weights;
+    for (const std::string& name : ModelConfig::LinearNames()) {
+      weights[name] = teacher.Get(LayerPrefix(static_cast<std::int64_t>(layer)) + name + ".weight");
+    }
+    blocks_[layer].OfferCodes(weights, options);
+  }
 }
 
-void Student::AdoptCodes() {
+void Student::SoftenCodes(double temperature) {
   for (CodedBlock& block : blocks_) {
-    block.AdoptCodes();
+    block.SoftenCodes(temperature);
   }
+}
+
+void Student::SettleCodes() {
+  for (CodedBlock& block : blocks_) {
+    block.SettleCodes();
+  }
+}
+
+void Student::RestoreCodes() {
+  for (CodedBlock& block : blocks_) {
+    block.RestoreCodes();
+  }
+}
+
+std::int64_t Student::CodeBytes() const {
+  std::int64_t bytes = 0;
+  for (const CodedBlock& block : blocks_) {
+    bytes += block.CodeBytes();
+  }
+  return bytes;
+}
+
+std::map<std::string, at::Tensor> Student::Codes() const {
+  std::map<std::string, at::Tensor> codes;
+  for (std::size_t layer = 0; layer < blocks_.size(); ++layer) {
+    for (const auto& [name, linear] : blocks_[layer].Linears()) {
+      codes[LayerPrefix(static_cast<std::int64_t>(layer)) + name] = linear.codes;
+    }
+  }
+  return codes;
 }
 
 void Student::Write(CheckpointWriter& writer) const {

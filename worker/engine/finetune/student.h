@@ -13,7 +13,7 @@
 
 #include "worker/engine/checkpoint/checkpoint.h"
 #include "worker/engine/checkpoint/writer.h"
-#include "worker/engine/finetune/code_moves.h"
+#include "worker/engine/finetune/code_choice.h"
 #include "worker/engine/finetune/coded_block.h"
 #include "worker/engine/finetune/parameters.h"
 
@@ -28,14 +28,12 @@ struct TeacherStates {
 class Student {
  public:
   /// Every linear of `checkpoint` is quantized. `positions`: of the longest sequence.
-  /// `with_code_gradients`: whether a pass's gradients hold those at codes, dense ones.
   /// `bf16_products`: of the blocks' linears; the rest of a pass stays in `dtype`. Throws
   /// kBadInput naming a linear that is not quantized.
   Student(const Checkpoint& checkpoint,
           std::int64_t positions,
           at::ScalarType dtype,
           at::Device device,
-          bool with_code_gradients = false,
           bool bf16_products = false);
   Student(const Student&) = delete;
   Student& operator=(const Student&) = delete;
@@ -56,15 +54,16 @@ class Student {
   /// activations.
   std::int64_t KeptGraphBytes(std::int64_t tokens, std::int64_t length) const;
 
-  /// The codes of parameters()[at] go towards W^ - step (code_moves.h); side by side for distinct
-  /// ones.
-  std::int64_t MoveCodes(std::size_t at,
-                         const at::Tensor& step,
-                         const at::Tensor& curvature,
-                         const CodeMoveOptions& options,
-                         double reach);
-  /// After codes among parameters() were written to.
-  void AdoptCodes();
+  /// Codes may become others, near the weights of `teacher`, the model that was quantized
+  /// (code_choice.h): parameters() hold their logits instead, and a pass has gradients of these.
+  void OfferCodes(const Checkpoint& teacher, const CodeChoiceOptions& options);
+  void SoftenCodes(double temperature);
+  void SettleCodes();
+  void RestoreCodes();
+  /// What codes and alternatives take, beside parameters().
+  std::int64_t CodeBytes() const;
+  /// [O, I, M] i32 on the CPU, by the linears' names in the checkpoint.
+  std::map<std::string, at::Tensor> Codes() const;
 
   /// Rounds codebooks, scales, norms, embeddings and head to the f16 values that Write stores.
   void RoundToStored();

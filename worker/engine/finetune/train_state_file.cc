@@ -27,9 +27,6 @@ nlohmann::json ProgressOf(const TrainState& state) {
           {"untrained", state.untrained},
           {"best_epoch", state.best_epoch},
           {"best", state.best},
-          {"code_reach", state.code_reach},
-          {"code_moves", state.code_moves},
-          {"code_moves_kept", state.code_moves_kept},
           {"curve", curve}};
 }
 
@@ -39,9 +36,6 @@ TrainState StateOf(const nlohmann::json& progress) {
   progress.at("untrained").get_to(state.untrained);
   progress.at("best_epoch").get_to(state.best_epoch);
   progress.at("best").get_to(state.best);
-  progress.at("code_reach").get_to(state.code_reach);
-  progress.at("code_moves").get_to(state.code_moves);
-  progress.at("code_moves_kept").get_to(state.code_moves_kept);
   for (const nlohmann::json& epoch : progress.at("curve")) {
     state.curve.push_back({epoch.at(0).get<double>(), epoch.at(1).get<double>()});
   }
@@ -105,14 +99,10 @@ bool ReadTrainState(const std::string& dir,
       const std::string& name = parameters[p]->name;
       if (file->Has("value." + name)) {
         const at::Tensor& like = parameters[p]->value;
-        const at::TensorOptions of_moments =
-            parameters[p]->part == TrainedPart::kCodes ? like.options().dtype(at::kFloat)
-                                                       : like.options();
-        const std::vector<std::int64_t> shape = parameters[p]->GradientShape();
         values[p] = Own(*file, "value." + name, like.sizes(), like.options());
         read.best_values[p] = Own(*file, "best." + name, like.sizes(), like.options());
-        read.first_moments[p] = Own(*file, "first." + name, shape, of_moments);
-        read.second_moments[p] = Own(*file, "second." + name, shape, of_moments);
+        read.first_moments[p] = Own(*file, "first." + name, like.sizes(), like.options());
+        read.second_moments[p] = Own(*file, "second." + name, like.sizes(), like.options());
       }
     }
     const c10::NoGradGuard no_grad;

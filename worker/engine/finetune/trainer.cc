@@ -18,10 +18,10 @@ namespace bitsweep::engine {
 namespace {
 
 constexpr double kEpsilon = 1e-8;
-// Of the Adam that says where codes are to go; nobody's choice. Its first moment is not freed of its
-// bias: at the first steps every ratio of moments would be 1, and codes would follow noise.
+// Of the Adam of codes' logits; nobody's choice. Their gradients are small: a group is one of many.
 constexpr double kCodeBeta1 = 0.9;
-constexpr double kCodeBeta2 = 0.95;
+constexpr double kCodeBeta2 = 0.99;
+constexpr double kCodeEpsilon = 1e-13;
 // A stream of random numbers; its value is part of the semantics of `quantize` and `finetune`.
 constexpr std::uint64_t kOrder = 201;
 
@@ -86,7 +86,6 @@ class Training {
       : problem_(problem), options_(options), state_(std::move(state)), observer_(observer) {}
 
   TrainState Run() {
-    AdoptCodes();
     if (!state_.started()) {
       Start();
     }
@@ -95,7 +94,9 @@ class Training {
     }
     const c10::NoGradGuard no_grad;
     ForTrained([&](std::size_t p, at::Tensor& value) { value.copy_(state_.best_values[p]); });
-    AdoptCodes();
+    if (TrainsCodes()) {
+      (state_.best_epoch == 0 ? problem_.codes.restore : problem_.codes.settle)();
+    }
     return std::move(state_);
   }
 
@@ -108,18 +109,35 @@ class Training {
     }
   }
 
-  bool IsCodes(std::size_t p) const {
-    return problem_.parameters[p]->part == TrainedPart::kCodes;
+  bool IsCodes(std::size_t p) const { return problem_.parameters[p]->part == TrainedPart::kCodes; }
+
+  bool TrainsCodes() const { return static_cast<bool>(problem_.codes.settle); }
+
+  // The share of all steps that is done.
+  double Progress() const {
+    const auto count = static_cast<std::int64_t>(problem_.train.size());
+    const std::int64_t steps = (count + options_.batch - 1) / options_.batch * options_.epochs;
+    return Steps() / static_cast<double>(steps);
   }
 
-  void AdoptCodes() const {
-    if (problem_.adopt_codes) {
-      problem_.adopt_codes();
+  bool HaveCodesSettled() const { return Progress() >= 1.0 - options_.code_settled; }
+
+  // What the next step sees.
+  void ChooseCodes() const {
+    if (!TrainsCodes()) {
+      return;
+    }
+    if (HaveCodesSettled()) {
+      problem_.codes.settle();
+    } else {
+      problem_.codes.soften(
+          std::pow(kCodeTemperatureEnd, Progress() / (1.0 - options_.code_settled)));
     }
   }
 
   bool HasStopped() const {
-    return options_.early_stop > 0 && state_.epochs() - state_.best_epoch >= options_.early_stop;
+    return options_.early_stop > 0 && !TrainsCodes() &&
+           state_.epochs() - state_.best_epoch >= options_.early_stop;
   }
 
   void Start() {
@@ -128,10 +146,8 @@ class Training {
     state_.second_moments.resize(count);
     state_.best_values.resize(count);
     ForTrained([&](std::size_t p, at::Tensor& value) {
-      const at::TensorOptions options =
-          IsCodes(p) ? value.options().dtype(at::kFloat) : value.options();
-      state_.first_moments[p] = at::zeros(problem_.parameters[p]->GradientShape(), options);
-      state_.second_moments[p] = at::zeros_like(state_.first_moments[p]);
+      state_.first_moments[p] = at::zeros_like(value);
+      state_.second_moments[p] = at::zeros_like(value);
       state_.best_values[p] = value.clone();
     });
     state_.untrained = MeasureLoss(problem_, options_, problem_.measured);
@@ -159,11 +175,11 @@ class Training {
     double sum = 0.0;
     for (std::size_t step = 0; step < batches.size(); ++step) {
       Gradients gradients(problem_.parameters.size());
+      ChooseCodes();
       const double loss = RunPasses(problem_, options_, batches[step], &gradients);
       CheckLoss(loss, recent, step + 1, batches.size());
       sum += loss;
       Move(gradients);
-      MoveCodes(batches[(step + 1) % batches.size()]);
       if (observer_.on_step) {
         observer_.on_step(state_.epochs() + 1,
                           static_cast<std::int64_t>(step + 1),
@@ -175,6 +191,9 @@ class Training {
   }
 
   void FinishEpoch(double train_loss, std::size_t steps) {
+    if (TrainsCodes()) {
+      problem_.codes.settle();
+    }
     const double measured = MeasureLoss(problem_, options_, problem_.measured);
     if (!std::isfinite(measured)) {
       Diverged("is " + Number(measured) + " after", steps, steps);
@@ -209,86 +228,46 @@ class Training {
   }
 
   [[noreturn]] void Diverged(const std::string& what, std::size_t step, std::size_t steps) const {
-    throw EngineError(FailureClass::kDiverged,
-                      "fine-tuning of " + problem_.name + ": the loss " + what + " epoch " +
-                          std::to_string(state_.epochs() + 1) + ", step " + std::to_string(step) +
-                          " of " + std::to_string(steps) + ", learning rate " +
-                          Number(options_.learning_rate) +
-                          (problem_.move_codes
-                               ? ", code learning rate " + Number(options_.code_learning_rate)
-                               : "") +
-                          "; a lower learning_rate may help");
+    throw EngineError(
+        FailureClass::kDiverged,
+        "fine-tuning of " + problem_.name + ": the loss " + what + " epoch " +
+            std::to_string(state_.epochs() + 1) + ", step " + std::to_string(step) + " of " +
+            std::to_string(steps) + ", learning rate " + Number(options_.learning_rate) +
+            (TrainsCodes() ? ", code learning rate " + Number(options_.code_learning_rate) : "") +
+            "; a lower learning_rate may help");
   }
 
   // One step of Adam (Kingma and Ba 2015), without weight decay.
   void Move(const Gradients& gradients) {
     const c10::NoGradGuard no_grad;
+    const double rate =
+        options_.learning_rate * (1.0 - (1.0 - options_.learning_rate_end) * Progress());
+    const bool codes_stay = HaveCodesSettled();
     ++state_.steps;
     ForTrained([&](std::size_t p, at::Tensor& value) {
-      if (IsCodes(p)) {
-        MoveMoments(p, gradients[p], kCodeBeta1, kCodeBeta2);
-        return;
-      }
-      MoveMoments(p, gradients[p], options_.beta1, options_.beta2);
-      value.addcdiv_(state_.first_moments[p],
-                     Divisor(p, options_.beta2),
-                     -options_.learning_rate / (1.0 - std::pow(options_.beta1, Steps())));
-    });
-  }
-
-  // Codes go where their moments point, and stay there if that lowers the loss of `check`,
-  // sequences that the latest gradients are not of. A trust region whose size is state_.code_reach.
-  void MoveCodes(const Sequences& check) {
-    const c10::NoGradGuard no_grad;
-    std::vector<std::size_t> codes;
-    std::vector<at::Tensor> before;
-    if (!problem_.move_codes || state_.steps % options_.code_every != 0) {
-      return;
-    }
-    ForTrained([&](std::size_t p, at::Tensor& value) {
-      if (IsCodes(p)) {
-        codes.push_back(p);
-        before.push_back(value.clone());
+      if (!IsCodes(p)) {
+        Step(p, gradients[p], {rate, options_.beta1, options_.beta2, kEpsilon}, value);
+      } else if (!codes_stay) {
+        Step(p,
+             gradients[p],
+             {options_.code_learning_rate, kCodeBeta1, kCodeBeta2, kCodeEpsilon},
+             value);
       }
     });
-    const double loss = MeasureLoss(problem_, options_, check);
-    std::vector<std::int64_t> changed(codes.size());
-    const auto count = static_cast<std::int64_t>(codes.size());
-    RunTasks(count, options_.threads, [&](std::int64_t i) {
-      const c10::NoGradGuard no_grad_here;
-      const std::size_t p = codes[static_cast<std::size_t>(i)];
-      const at::Tensor divisor = Divisor(p, kCodeBeta2);
-      changed[static_cast<std::size_t>(i)] = problem_.move_codes(
-          p,
-          (state_.first_moments[p] * options_.code_learning_rate).div_(divisor),
-          divisor,
-          state_.code_reach);
-    });
-    if (std::accumulate(changed.begin(), changed.end(), std::int64_t{0}) == 0) {
-      return;
-    }
-    ++state_.code_moves;
-    if (MeasureLoss(problem_, options_, check) < loss) {
-      ++state_.code_moves_kept;
-      state_.code_reach = std::min(1.0, 2.0 * state_.code_reach);
-      return;
-    }
-    for (std::size_t i = 0; i < codes.size(); ++i) {
-      problem_.parameters[codes[i]]->value.copy_(before[i]);
-    }
-    AdoptCodes();
-    state_.code_reach = std::max(kCodeReachMin, 0.5 * state_.code_reach);
   }
 
-  void MoveMoments(std::size_t p, const at::Tensor& gradient, double beta1, double beta2) {
-    state_.first_moments[p].mul_(beta1).add_(gradient, 1.0 - beta1);
-    state_.second_moments[p].mul_(beta2).addcmul_(gradient, gradient, 1.0 - beta2);
-  }
+  struct Adam {
+    double rate, beta1, beta2, epsilon;
+  };
 
-  // Adam's step is the first moment by this, times its rate.
-  at::Tensor Divisor(std::size_t p, double beta2) const {
-    const double correction = 1.0 / std::sqrt(1.0 - std::pow(beta2, Steps()));
-    return state_.second_moments[p].sqrt().mul_(correction).add_(kEpsilon);
+  void Step(std::size_t p, const at::Tensor& gradient, const Adam& adam, at::Tensor& value) {
+    at::Tensor& first = state_.first_moments[p].mul_(adam.beta1).add_(gradient, 1.0 - adam.beta1);
+    at::Tensor& second =
+        state_.second_moments[p].mul_(adam.beta2).addcmul_(gradient, gradient, 1.0 - adam.beta2);
+    const double correction = 1.0 / std::sqrt(1.0 - std::pow(adam.beta2, Steps()));
+    value.addcdiv_(first,
+                   second.sqrt().mul_(correction).add_(adam.epsilon),
+                   -adam.rate / (1.0 - std::pow(adam.beta1, Steps())));
   }
 
   double Steps() const { return static_cast<double>(state_.steps); }

@@ -1,8 +1,9 @@
-// The loop that block tuning and end-to-end fine-tuning share: Adam over seeded batches, for codes an
-// Adam at the weights that they stand for, the loss that decides measured after every epoch, the best state kept (the untrained one counts), early
-// stop, divergence. Gradients are sums over passes of a few sequences; passes run side by side on
-// the CPU and are added in their order, so the result does not depend on the number of threads.
-// Thread rule: one thread calls; `pass` runs on up to `threads` threads at once.
+// The loop that block tuning and end-to-end fine-tuning share: Adam over seeded batches, the loss
+// that decides measured after every epoch, the best state kept (the untrained one counts), early
+// stop, divergence; where codes are trained, mixtures of them that are annealed to single ones.
+// Gradients are sums over passes of a few sequences; passes run side by side on the CPU and are
+// added in their order, so the result does not depend on the number of threads. Thread rule: one
+// thread calls; `pass` runs on up to `threads` threads at once.
 #pragma once
 
 #include <cstddef>
@@ -19,6 +20,7 @@ namespace bitsweep::engine {
 
 struct TrainOptions {
   double learning_rate = 1e-5;
+  double learning_rate_end = 1.0;  // What is left of it at the last step, as a share; linear.
   double beta1 = 0.9;
   double beta2 = 0.999;
   int epochs = 5;          // At most.
@@ -27,8 +29,15 @@ struct TrainOptions {
   std::int64_t pass_sequences = 1;
   int threads = 1;
   // Where codes are trained:
-  double code_learning_rate = 0.0;  // Of their own Adam, at W^.
-  std::int64_t code_every = 1;      // Steps from one move of codes to the next.
+  double code_learning_rate = 0.0;  // Of their logits.
+  double code_settled = 0.0;        // Share of all steps, at the end, in which they stay.
+};
+
+/// The codes of what is trained, whose logits are among the parameters (code_choice.h).
+struct CodeHooks {
+  std::function<void(double temperature)> soften;  // Mixtures from here on.
+  std::function<void()> settle;                    // Those with the greatest logits.
+  std::function<void()> restore;                   // Those of the untrained state.
 };
 
 struct TrainProblem {
@@ -38,14 +47,10 @@ struct TrainProblem {
   std::vector<std::int64_t> train, measured;  // Sequences, by whatever number `pass` knows them.
   /// The mean loss over these sequences, and its gradients where asked for.
   std::function<double(const std::vector<std::int64_t>& sequences, Gradients* gradients)> pass;
-  /// Where parameters of codes are trained: `move_codes` takes those of parameter p towards W^ -
-  /// step, after all else has moved, and returns how many changed; for distinct p side by side.
-  /// `curvature` is what Adam divided by, `reach` the share of the usual limits that holds.
-  /// `adopt_codes` follows when their values were replaced.
-  std::function<std::int64_t(
-      std::size_t p, const at::Tensor& step, const at::Tensor& curvature, double reach)>
-      move_codes;
-  std::function<void()> adopt_codes;
+  /// Where parameters of codes are trained. A step sees mixtures, but for the last ones; what is
+  /// measured is settled. There is no early stop then: what an epoch leaves is not the best that is
+  /// to come before codes have settled.
+  CodeHooks codes;
   /// The order of an epoch's sequences is keyed by these and the epoch.
   std::uint64_t seed = 0;
   std::uint64_t layer = 0;
@@ -56,7 +61,8 @@ struct TrainProblem {
 };
 
 inline constexpr std::size_t kGrowthSteps = 8;
-inline constexpr double kCodeReachMin = 1.0 / 256.0;
+/// The temperature of mixtures falls from 1 to this, by the same factor at each step.
+inline constexpr double kCodeTemperatureEnd = 0.05;
 
 struct EpochLosses {
   double train = 0.0;     // Mean over the epoch's steps, while it trained.
@@ -64,16 +70,13 @@ struct EpochLosses {
 };
 
 /// Where a training stands between two epochs; everything that it needs to go on, beside the
-/// parameters' values. Tensors are undefined for parameters that are not trained. Moments are of a
-/// gradient's shape (Parameter::GradientShape).
+/// parameters' values. Tensors are undefined for parameters that are not trained.
 struct TrainState {
   std::int64_t steps = 0;       // Of Adam.
   double untrained = 0.0;       // Measured loss before the first step.
   std::int64_t best_epoch = 0;  // 0: untrained.
   double best = 0.0;
   std::vector<EpochLosses> curve;  // One a finished epoch.
-  double code_reach = 1.0;  // Halved when a move of codes was taken back, doubled when one stayed.
-  std::int64_t code_moves = 0, code_moves_kept = 0;
   std::vector<at::Tensor> best_values, first_moments, second_moments;
   std::int64_t epochs() const { return static_cast<std::int64_t>(curve.size()); }
   bool started() const { return !best_values.empty(); }

@@ -52,23 +52,19 @@ StageRequest MakeRequest(const FinetuneFlags& flags) {
   return request;
 }
 
-void AddCodeOptions(CLI::App& app, CodeMoveOptions* codes) {
-  app.add_option("--code-learning-rate", codes->learning_rate, "pv: of Adam at the weights")
+void AddCodeOptions(CLI::App& app, CodeChoiceOptions* codes) {
+  app.add_option(
+         "--code-learning-rate", codes->learning_rate, "pv: of Adam on the choices of codes")
       ->capture_default_str();
-  app.add_option("--code-every", codes->every, "pv: steps from one move of codes to the next")
+  app.add_option("--code-alternatives", codes->alternatives, "pv: codes that a group may have")
       ->capture_default_str();
-  app.add_option("--code-change-max", codes->change_max, "pv: share of groups a move")
+  app.add_option("--code-sharpness",
+                 codes->sharpness,
+                 "pv: how much nearer ones are preferred at the start")
       ->capture_default_str();
-  app.add_option("--code-trust-ratio", codes->trust_ratio, "pv: share of a linear's norm a move")
+  app.add_option(
+         "--code-settled", codes->settled, "pv: share of steps, at the end, without changes")
       ->capture_default_str();
-  app.add_option("--code-beam", codes->beam, "pv: hypotheses a group")->capture_default_str();
-  app.add_option_function<std::string>(
-         "--code-metric",
-         [codes](const std::string& name) {
-           codes->metric = name == "adam" ? CodeMetric::kAdam : CodeMetric::kEuclidean;
-         },
-         "pv: what is near when a group is coded again")
-      ->check(CLI::IsMember({"euclidean", "adam"}));
 }
 
 StageVerb Configure(CLI::App& app) {
@@ -79,6 +75,10 @@ StageVerb Configure(CLI::App& app) {
       ->check(CLI::IsMember(FinetuneObjectiveNames()))
       ->capture_default_str();
   app.add_option("--learning-rate", flags->method.learning_rate, "Of Adam")->capture_default_str();
+  app.add_option("--learning-rate-end",
+                 flags->method.learning_rate_end,
+                 "What is left of it at the last step, as a share")
+      ->capture_default_str();
   app.add_option("--epochs", flags->method.epochs, "At most")->capture_default_str();
   app.add_option("--early-stop", flags->method.early_stop, "Epochs without a better KL; 0: never")
       ->capture_default_str();

@@ -15,6 +15,7 @@
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 
+#include "worker/engine/check_kernel.h"
 #include "worker/engine/error.h"
 #include "worker/engine/generate/benches.h"
 #include "worker/engine/generate/random_model.h"

@@ -2,7 +2,6 @@
 
 #include <c10/core/DeviceGuard.h>
 
-#include "worker/engine/error.h"
 
 namespace bitsweep::engine {
 namespace {
@@ -51,19 +50,6 @@ const GenerationKernels* ChooseGenerationKernels(at::Device device) {
 #else
   return nullptr;
 #endif
-}
-
-void CheckKernel(kernels::KernelStatus status, const char* op) {
-  if (status == kernels::KernelStatus::kOk) {
-    return;
-  }
-  const char* why = "bad shape";
-#if defined(BITSWEEP_CUDA)
-  if (status == kernels::KernelStatus::kDeviceError) {
-    why = kernels::LastDeviceError();
-  }
-#endif
-  throw EngineError(FailureClass::kBug, std::string(op) + ": " + why);
 }
 
 }  // namespace bitsweep::engine

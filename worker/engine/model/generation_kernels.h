@@ -6,6 +6,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "worker/engine/check_kernel.h"
 #include "worker/kernels/add_rms_norm.h"
 #include "worker/kernels/cached_attention.h"
 #include "worker/kernels/codebook_expand.h"
@@ -35,8 +36,5 @@ struct GenerationKernels {
 
 /// The references on the CPU; on a GPU its own, or null where the build or the device has none.
 const GenerationKernels* ChooseGenerationKernels(at::Device device);
-
-/// Throws kBug with the op's name, and the device's words, unless `status` is kOk.
-void CheckKernel(kernels::KernelStatus status, const char* op);
 
 }  // namespace bitsweep::engine

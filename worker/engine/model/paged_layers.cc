@@ -7,6 +7,7 @@
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 
+#include "worker/engine/check_kernel.h"
 #include "worker/engine/error.h"
 #include "worker/engine/model/paged_step.h"
 #include "worker/engine/model/paged_step_plan.h"

@@ -9,6 +9,7 @@
 #include <c10/core/GradMode.h>
 #include <c10/util/Exception.h>
 
+#include "worker/engine/check_kernel.h"
 #include "worker/engine/error.h"
 #include "worker/engine/model/paged_step_plan.h"
 

@@ -11,6 +11,7 @@
 #include <c10/cuda/CUDAFunctions.h>
 #include <c10/cuda/CUDAStream.h>
 
+#include "worker/engine/check_kernel.h"
 #include "worker/engine/error.h"
 #include "worker/engine/keyed_random.h"
 #include "worker/engine/quantize/code_beam_search.h"
@@ -26,16 +27,6 @@ namespace {
 
 // Every 10th round of k-means asks whether its centroids still move, as on the CPU (kmeans.cc).
 constexpr int kCheckEvery = 10;
-
-void Check(kernels::KernelStatus status, const char* op) {
-  if (status == kernels::KernelStatus::kOk) {
-    return;
-  }
-  throw EngineError(
-      FailureClass::kBug,
-      std::string("cuda ") + op + ": " +
-          (status == kernels::KernelStatus::kBadShape ? "bad shape" : kernels::LastDeviceError()));
-}
 
 const float* Floats(const at::Tensor& tensor) {
   return tensor.const_data_ptr<float>();
@@ -152,7 +143,7 @@ class CudaLinear {
 
   // out = books' entries under the codes and scales, or `minuend` less those.
   void Decode(const at::Tensor& books, const float* minuend, at::Tensor& out) const {
-    Check(kernels::DequantizeCuda({.shape = n_,
+    CheckKernel(kernels::DequantizeCuda({.shape = n_,
                                    .codes = codes_.const_data_ptr<std::int32_t>(),
                                    .codebooks = Floats(books),
                                    .scales = Floats(scales_),
@@ -166,12 +157,12 @@ class CudaLinear {
     const kernels::DeviceCodeIndex index{.shape = shape,
                                          .begins = begins_.data_ptr<std::int32_t>(),
                                          .positions = positions_.data_ptr<std::int32_t>()};
-    Check(kernels::BuildCodeIndexCuda(index, codes, workspace_.data_ptr(), stream_), "code index");
+    CheckKernel(kernels::BuildCodeIndexCuda(index, codes, workspace_.data_ptr(), stream_), "code index");
     return index;
   }
 
   void Assign(const at::Tensor& points, const at::Tensor& centroids, at::Tensor& assignment) {
-    Check(kernels::NearestCentroidCuda({.points = points.size(0),
+    CheckKernel(kernels::NearestCentroidCuda({.points = points.size(0),
                                         .centroids = n_.K,
                                         .group = n_.g,
                                         .x = Floats(points),
@@ -199,7 +190,7 @@ class CudaLinear {
       Assign(points, centroids, assignment);
       const kernels::DeviceCodeIndex index =
           Index(one, assignment.const_data_ptr<std::int32_t>());
-      Check(kernels::CodebookGradientCuda(
+      CheckKernel(kernels::CodebookGradientCuda(
                 index, Floats(points), nullptr, sums.data_ptr<float>(), stream_),
             "codebook gradient");
       const at::Tensor begins = begins_.view(-1);
@@ -242,7 +233,7 @@ class CudaLinear {
     const at::Tensor groups = orders.narrow(0, 0, n_.I);
     const at::Tensor columns =
         (groups.unsqueeze(1) * n_.g + at::arange(n_.g, groups.options())).view(-1);
-    Check(kernels::CodeSearchPrepareCuda(n_, Floats(codebooks_), workspace_.data_ptr(), stream_),
+    CheckKernel(kernels::CodeSearchPrepareCuda(n_, Floats(codebooks_), workspace_.data_ptr(), stream_),
           "code search");
     at::Tensor changes = at::empty({n_.O, kernels::kPanelColumns}, weight_.options());
     for (std::int64_t begin = 0; begin < n_.I; begin += kernels::kPanelGroups) {
@@ -250,7 +241,7 @@ class CudaLinear {
       const at::Tensor rows =
           at::index_select(xtx_, 0, columns.narrow(0, begin * n_.g, count * n_.g));
       const auto* first = orders.const_data_ptr<std::int32_t>();
-      Check(kernels::CodeSearchPanelCuda({.shape = n_,
+      CheckKernel(kernels::CodeSearchPanelCuda({.shape = n_,
                                           .groups = count,
                                           .group_order = first + begin,
                                           .codebook_order = first + n_.I + begin * n_.M,
@@ -297,7 +288,7 @@ void CudaLinear::LeastSquares() {
   const kernels::DeviceCodeIndex index = Index(n_, codes_.const_data_ptr<std::int32_t>());
   const at::Tensor diagonal = DiagonalBlocks();
   at::Tensor factors = at::empty({n_.M * n_.K, n_.g, n_.g}, weight_.options());
-  Check(kernels::EntryFactorCuda({.shape = n_,
+  CheckKernel(kernels::EntryFactorCuda({.shape = n_,
                                   .diagonal = Floats(diagonal),
                                   .scales = Floats(scales_),
                                   .factors = factors.data_ptr<float>()},
@@ -311,10 +302,10 @@ void CudaLinear::LeastSquares() {
   at::Tensor moved_product = at::empty_like(weight_);
   double last = 0.0;
   for (int step = 0; step < options_.least_squares_steps; ++step) {
-    Check(kernels::CodebookGradientCuda(
+    CheckKernel(kernels::CodebookGradientCuda(
               index, Floats(product_), Floats(scales_), descent.data_ptr<float>(), stream_),
           "codebook gradient");
-    Check(kernels::EntrySolveCuda(n_.M * n_.K,
+    CheckKernel(kernels::EntrySolveCuda(n_.M * n_.K,
                                   Floats(factors),
                                   Floats(descent),
                                   conditioned.data_ptr<float>(),

@@ -14,6 +14,7 @@
 
 #include "worker/engine/calibration/documents.h"
 #include "worker/engine/checkpoint/atomic_file.h"
+#include "worker/engine/checkpoint/digest.h"
 #include "worker/engine/checkpoint/model_config.h"
 #include "worker/engine/checkpoint/sha256.h"
 #include "worker/engine/error.h"

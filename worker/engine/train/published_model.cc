@@ -6,8 +6,8 @@
 #include <ATen/ATen.h>
 
 #include "worker/engine/checkpoint/atomic_file.h"
+#include "worker/engine/checkpoint/checkpoint.h"
 #include "worker/engine/checkpoint/safetensors.h"
-#include "worker/engine/checkpoint/sha256.h"
 #include "worker/engine/error.h"
 
 namespace bitsweep::engine {
@@ -61,16 +61,6 @@ std::optional<nlohmann::json> FinishedTotals(const std::string& dir,
   }
   Checkpoint::Open(dir);  // Throws where it has been damaged since.
   return report.at("totals");
-}
-
-std::string DigestOf(const Checkpoint& checkpoint) {
-  Sha256 sha;
-  for (const auto& [name, file] : checkpoint.tensors()) {
-    const at::Tensor tensor = file->Get(name);
-    sha.Update(name.data(), name.size());
-    sha.Update(tensor.data_ptr(), tensor.nbytes());
-  }
-  return sha.HexDigest();
 }
 
 }  // namespace bitsweep::engine

@@ -8,7 +8,6 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "worker/engine/checkpoint/checkpoint.h"
 #include "worker/engine/train/flat_parameters.h"
 
 namespace bitsweep::engine {
@@ -29,8 +28,5 @@ void WriteReport(const std::string& dir,
 /// Throws kBadInput where the report is of another training: its model would be overwritten.
 std::optional<nlohmann::json> FinishedTotals(const std::string& dir,
                                              const nlohmann::json& identity);
-
-/// SHA-256 over names and bytes of all tensors.
-std::string DigestOf(const Checkpoint& checkpoint);
 
 }  // namespace bitsweep::engine
