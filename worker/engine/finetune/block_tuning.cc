@@ -96,7 +96,6 @@ TrainState TuneBlock(const BlockTuneProblem& problem,
                    *post_attention_layernorm,
                    at::kFloat,
                    problem.train_inputs.device(),
-                   /*with_code_gradients=*/false,
                    /*bf16_products=*/options.products == Products::kBf16);
   TrainProblem training;
   training.name = prefix;
