@@ -133,12 +133,17 @@ TEST_F(GenerateStageTest, Bf16RunsThroughTorch) {
 
 TEST_F(GenerateStageTest, TheFormOfWeightsIsInTheSummary) {
   spec_.members["sampling"]["max_tokens_total"] = 20;
-  spec_.members["batch"] = {{"weights", "auto"}, {"gpu_memory_mib", 1}};
+  spec_.members["batch"] = {{"weights", "auto"}};
   const json summary = Run();
   EXPECT_EQ(summary["weights"], "expanded");
   EXPECT_FALSE(summary["weights_reason"].get<std::string>().empty());
   spec_.members["batch"]["weights"] = "codes";
   EXPECT_NE(Refusal().find("weights codes"), std::string::npos);
+}
+
+TEST_F(GenerateStageTest, ALimitOfGpuMemoryWantsAGpu) {
+  spec_.members["batch"] = {{"gpu_memory_mib", 100}};
+  EXPECT_NE(Refusal().find("/batch/gpu_memory_mib: found 100 with device cpu"), std::string::npos);
 }
 
 TEST_F(GenerateStageTest, MistakesAreBadInputAndNameThePlace) {

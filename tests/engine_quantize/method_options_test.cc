@@ -56,7 +56,7 @@ TEST(MethodOptionsTest, NamesWhatItRefuses) {
   EXPECT_THAT(Refusal({{"codebooks", 2}}), HasSubstr("codebook_bits"));
   EXPECT_THAT(Refusal({{"codebooks", 2}, {"codebook_bits", 17}}), HasSubstr("codebook_bits"));
   EXPECT_THAT(Refusal({{"codebooks", 2}, {"codebook_bits", 8}, {"beam_size", 65}}),
-              HasSubstr("beam_size is 65"));
+              HasSubstr("beam_size is 65, allowed: 1 to 64"));
   EXPECT_THAT(Refusal({{"codebooks", 2}, {"codebook_bits", 8}, {"codeboks", 4}}),
               HasSubstr("codeboks"));
   EXPECT_THAT(Refusal({{"codebooks", 2}, {"codebook_bits", 8}, {"initialisation", "random"}}),

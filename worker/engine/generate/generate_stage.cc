@@ -222,6 +222,11 @@ nlohmann::json RunGenerate(const StageSpec& stage, Events& events) {
   const std::vector<GenerationProblem> problems =
       MakeProblems(records, *tokenizer, spec.options.tokens_max);
   const std::vector<at::Device> devices = DevicesOf(stage.numerics);
+  if (spec.gpu_memory_mib > 0 && !devices[0].is_cuda()) {
+    ThrowBadInput(stage.where + ": /batch/gpu_memory_mib: found " +
+                  std::to_string(spec.gpu_memory_mib) +
+                  " with device cpu; a limit of GPU memory wants device cuda");
+  }
   for (const at::Device device : devices) {
     DeviceWork::LimitBytes(device, spec.gpu_memory_mib << 20);
   }

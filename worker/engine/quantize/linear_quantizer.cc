@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <limits>
 #include <numeric>
 
@@ -132,8 +133,15 @@ void RunEpochs(LinearState& state,
 
 void RequireRange(const char* option, double value, double low, double high) {
   if (!(value >= low && value <= high)) {
-    ThrowBadInput(std::string("method: ") + option + " is " + std::to_string(value) +
-                  ", allowed: " + std::to_string(low) + " to " + std::to_string(high));
+    char text[160];
+    std::snprintf(text,
+                  sizeof(text),
+                  "method: %s is %.10g, allowed: %.10g to %.10g",
+                  option,
+                  value,
+                  low,
+                  high);
+    ThrowBadInput(text);
   }
 }
 
