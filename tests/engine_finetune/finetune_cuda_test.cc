@@ -36,8 +36,9 @@ class FinetuneCudaTest : public testing::TestWithParam<FinetuneObjective> {
     ModelFinetuneOptions options;
     options.method.objective = GetParam();
     options.method.learning_rate = 3e-3;
-    options.method.epochs = 3;
-    options.method.batch = 2;
+    options.method.learning_rate_end = 0.1;
+    options.method.epochs = 8;  // Codes want steps.
+    options.method.batch = 4;
     options.method.codes.learning_rate = 0.2;
     options.seed = 5;
     options.device = device;
@@ -46,7 +47,7 @@ class FinetuneCudaTest : public testing::TestWithParam<FinetuneObjective> {
 
   const QuantizedTiny tiny_;
   const TestFolder root_;
-  const CalibrationSet calibration_ = RandomCalibration(12, 4, 20);
+  const CalibrationSet calibration_ = RandomCalibration(32, 4, 20);
 };
 
 TEST_P(FinetuneCudaTest, LowersTheKlAsTheCpuDoes) {
@@ -137,8 +138,8 @@ TEST(LinearCodesCudaTest, ValuesAndGradientsAreTheCpus) {
         device.Settle();
       }
       const LinearCodes host(device.codes().cpu(), n.entries, 8, at::kCPU);
-      EXPECT_TRUE(at::equal(device.Decode(books.cuda(), scales.cuda()).cpu(),
-                            host.Decode(books, scales)));
+      EXPECT_TRUE(
+          at::equal(device.Decode(books.cuda(), scales.cuda()).cpu(), host.Decode(books, scales)));
       at::Tensor want[2];
       at::Tensor got[2];
       host.Pull(slope, books, scales, &want[0], &want[1]);
@@ -150,6 +151,38 @@ TEST(LinearCodesCudaTest, ValuesAndGradientsAreTheCpus) {
       }
     }
   }
+}
+
+TEST(LinearCodesCudaTest, MixturesAndTheirGradientsAreTheCpus) {
+  if (!at::hasCUDA()) {
+    GTEST_SKIP() << "skipped: no GPU, or a libtorch without CUDA";
+  }
+  at::manual_seed(9);
+  const std::int64_t rows = 16;
+  const std::int64_t groups = 17;
+  const at::Tensor codes = at::randint(256, {rows, groups, 2}, at::kLong).to(at::kInt);
+  const at::Tensor books = at::randn({2, 256, 1, 8});
+  const at::Tensor scales = at::randn({rows, 1, 1, 1});
+  const at::Tensor weight = at::randn({rows, groups * 8});
+  const at::Tensor slope = at::randn({rows, groups * 8});
+  LinearCodes host(codes, 256, 8, at::kCPU);
+  LinearCodes device(codes, 256, 8, at::kCUDA);
+  const at::Tensor logits = host.Offer(weight, books, scales, {});
+  device.Offer(weight.cuda(), books.cuda(), scales.cuda(), {}).copy_(logits);
+  host.Soften(0.3);
+  device.Soften(0.3);
+  const auto expect_near = [](const at::Tensor& got, const at::Tensor& want, const char* what) {
+    EXPECT_LE((got.cpu() - want).norm().item<double>(), 1e-3 * want.norm().item<double>()) << what;
+  };
+  // Few groups, so that none has two alternatives whose order rounding decides.
+  expect_near(device.Decode(books.cuda(), scales.cuda()), host.Decode(books, scales), "weights");
+  at::Tensor want[3];
+  at::Tensor got[3];
+  host.Pull(slope, books, scales, &want[0], &want[1], &want[2]);
+  device.Pull(slope.cuda(), books.cuda(), scales.cuda(), &got[0], &got[1], &got[2]);
+  expect_near(got[0], want[0], "codebooks");
+  expect_near(got[1], want[1], "scales");
+  expect_near(got[2], want[2], "logits");
 }
 
 INSTANTIATE_TEST_SUITE_P(Objectives,

@@ -104,11 +104,12 @@ __global__ void SumEntries(DeviceCodeIndex index,
   const int lane = static_cast<int>(threadIdx.x % 32);
   const int warp = static_cast<int>(threadIdx.x / 32);
   float sum = 0.0F;
+  const int row = static_cast<int>(index.shape.I);
   for (int i = share.begin + share.part * 4 + lane / 8; i < share.end; i += WARPS * 4) {
-    const std::int64_t position = __ldg(share.positions + i);
-    const float scale =
-        row_scales == nullptr ? 1.0F : __ldg(row_scales + position / index.shape.I);
-    sum = fmaf(scale, __ldg(x + position * 8 + lane % 8), sum);
+    const int position = __ldg(share.positions + i);
+    const float scale = row_scales == nullptr ? 1.0F : __ldg(row_scales + position / row);
+    const std::int64_t from = index.copies == 1 ? position : position / index.copies;
+    sum = fmaf(scale, __ldg(x + from * 8 + lane % 8), sum);
   }
   sum += __shfl_xor_sync(0xffffffffU, sum, 8);
   sum += __shfl_xor_sync(0xffffffffU, sum, 16);
@@ -168,7 +169,7 @@ KernelStatus CodebookGradientCuda(const DeviceCodeIndex& index,
                                   float* out,
                                   DeviceStream stream) {
   const CodeShape& n = index.shape;
-  if (!n.Valid() || n.g != 8) {
+  if (!n.Valid() || n.g != 8 || index.copies < 1 || n.O * n.I % index.copies != 0) {
     return KernelStatus::kBadShape;
   }
   if (OneWarpAnEntry(n)) {

@@ -53,6 +53,7 @@ struct DeviceCodeIndex {
   CodeShape shape;
   std::int32_t* begins = nullptr;     // [M, K+1]
   std::int32_t* positions = nullptr;  // [M, O*I]
+  std::int32_t copies = 1;            // Points in a row that have one x together.
 };
 /// codes [O, I, M]. `workspace` is device memory of CodeIndexWorkspaceBytes(shape).
 KernelStatus BuildCodeIndexCuda(const DeviceCodeIndex& index,
@@ -62,7 +63,8 @@ KernelStatus BuildCodeIndexCuda(const DeviceCodeIndex& index,
 std::int64_t CodeIndexWorkspaceBytes(const CodeShape& shape);
 
 /// CodebookGradient on a device, for g = 8. x [O, I*8] is multiplied by row_scales[o] where those
-/// are given. The same bits every time.
+/// are given; with index.copies = c it is [O*I / c, 8], and point p has x[p / c]. The same bits every
+/// time.
 KernelStatus CodebookGradientCuda(const DeviceCodeIndex& index,
                                   const float* x,
                                   const float* row_scales,

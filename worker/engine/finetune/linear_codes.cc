@@ -54,7 +54,11 @@ at::Tensor LinearCodes::Offer(const at::Tensor& weight,
                        options);
   before_ = codes_.clone();
   alternatives_ = found.codes;
-  logits_ = found.logits.view({shape_.O, shape_.I, -1});
+  logits_ = found.logits.view({shape_.O, shape_.I, -1}).contiguous();
+  if (TakenByDevice(codebooks)) {
+    alternatives_ = alternatives_.contiguous();
+    mixture_.Build(shape_, alternatives_, logits_);
+  }
   return logits_;
 }
 
@@ -73,7 +77,7 @@ std::int64_t LinearCodes::Bytes() const {
   const std::int64_t with_index = codes_.is_cpu() || on_device_.IsBuilt() ? 2 : 1;
   const std::int64_t offered =
       alternatives_.defined() ? alternatives_.numel() + before_.numel() : 0;
-  return 4 * (codes_.numel() * with_index + offered);
+  return 4 * (codes_.numel() * with_index + offered) + mixture_.Bytes();
 }
 
 at::Tensor LinearCodes::Shares() const {
@@ -94,6 +98,9 @@ bool LinearCodes::TakenByDevice(const at::Tensor& values) const {
 
 at::Tensor LinearCodes::Decode(const at::Tensor& codebooks, const at::Tensor& scales) const {
   const std::int64_t width = shape_.I * shape_.g;
+  if (IsMixed() && mixture_.IsBuilt()) {
+    return mixture_.Decode(codebooks, scales, temperature_);
+  }
   if (IsMixed()) {
     return Mix(alternatives_, Shares(), codebooks.view({shape_.M, shape_.K, shape_.g}))
                .view({shape_.O, width}) *
@@ -127,6 +134,17 @@ void LinearCodes::Pull(const at::Tensor& weight_gradient,
                        at::Tensor* codebooks_gradient,
                        at::Tensor* scales_gradient,
                        at::Tensor* logits_gradient) const {
+  if (IsMixed() && mixture_.IsBuilt()) {
+    at::Tensor unasked;
+    mixture_.Pull(weight_gradient,
+                  codebooks,
+                  scales,
+                  temperature_,
+                  codebooks_gradient,
+                  scales_gradient,
+                  logits_gradient == nullptr ? &unasked : logits_gradient);
+    return;
+  }
   if (!IsMixed() && TakenByDevice(codebooks)) {
     on_device_.Pull(weight_gradient, codebooks, scales, codebooks_gradient, scales_gradient);
     if (logits_gradient != nullptr) {
@@ -166,7 +184,8 @@ void LinearCodes::Pull(const at::Tensor& weight_gradient,
   }
   const at::Tensor groups = x.view({shape_.O * shape_.I, shape_.g});
   for (std::int64_t m = 0; m < shape_.M; ++m) {
-    // On a GPU without kernels of ours this sorts by entry and sums in that order; index_add would race.
+    // On a GPU without kernels of ours this sorts by entry and sums in that order; index_add would
+    // race.
     codebooks_gradient->select(0, m).copy_(
         at::embedding_dense_backward(groups, Places(m), shape_.K, -1, false).unsqueeze(1));
   }

@@ -1,10 +1,11 @@
 // The codes of one linear while the model around them is trained. W^ enters a graph as a leaf:
 // decoding it, and pulling the gradient that arrives at it back to codebooks and scales, is done
 // here by the definition (arXiv 2401.06118, section 3) rather than by autograd, once a pass and
-// without a scatter. In f32 the quantizer's own loops (CPU) and kernels (GPU) do it, elsewhere tensor
-// operations. Codes stay unless alternatives are offered (code_choice.h): then W^ is a mixture of
-// them between Soften and Settle, which tensor operations make. Thread rule: Decode and Pull run in
-// any thread while nobody offers, softens, settles or restores.
+// without a scatter. In f32 the quantizer's own loops (CPU) and kernels (GPU) do it, elsewhere
+// tensor operations. Codes stay unless alternatives are offered (code_choice.h): then W^ is a
+// mixture of them between Soften and Settle, which kernels make on a GPU and tensor operations on
+// the CPU. Thread rule: Decode and Pull run in any thread while nobody offers, softens, settles or
+// restores.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +14,7 @@
 
 #include "worker/engine/finetune/code_choice.h"
 #include "worker/engine/finetune/device_codes.h"
+#include "worker/engine/finetune/device_mixture.h"
 #include "worker/kernels/codebook_gradient.h"
 
 namespace bitsweep::engine {
@@ -75,6 +77,7 @@ class LinearCodes {
   at::Tensor codes_;
   kernels::CodeIndex index_;  // Of codes_; on the CPU only.
   DeviceCodes on_device_;     // Of codes_; where it serves.
+  DeviceMixture mixture_;     // Of alternatives_ and logits_; where they are f32 as well.
   at::Tensor before_;         // Codes from before the offer.
   at::Tensor alternatives_;   // [O*I, T, M] i32
   at::Tensor logits_;         // [O, I, T]

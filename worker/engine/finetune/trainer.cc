@@ -69,7 +69,11 @@ double RunPasses(const TrainProblem& problem,
       for (std::size_t p = 0; total != nullptr && p < total->size(); ++p) {
         if (problem.is_trained[p]) {
           at::Tensor& sum = (*total)[p];
-          sum = sum.defined() ? sum.add_(gradients[i][p], share) : gradients[i][p] * share;
+          if (passes.size() == 1) {
+            sum = gradients[i][p];
+          } else {
+            sum = sum.defined() ? sum.add_(gradients[i][p], share) : gradients[i][p] * share;
+          }
         }
       }
     }
@@ -123,15 +127,24 @@ class Training {
   bool HaveCodesSettled() const { return Progress() >= 1.0 - options_.code_settled; }
 
   // What the next step sees.
-  void ChooseCodes() const {
+  void ChooseCodes() {
     if (!TrainsCodes()) {
       return;
     }
     if (HaveCodesSettled()) {
-      problem_.codes.settle();
+      Settle();
     } else {
+      are_settled_ = false;
       problem_.codes.soften(
           std::pow(kCodeTemperatureEnd, Progress() / (1.0 - options_.code_settled)));
+    }
+  }
+
+  // Logits move in soft steps only, so codes that have settled since are those.
+  void Settle() {
+    if (!are_settled_) {
+      problem_.codes.settle();
+      are_settled_ = true;
     }
   }
 
@@ -192,7 +205,7 @@ class Training {
 
   void FinishEpoch(double train_loss, std::size_t steps) {
     if (TrainsCodes()) {
-      problem_.codes.settle();
+      Settle();
     }
     const double measured = MeasureLoss(problem_, options_, problem_.measured);
     if (!std::isfinite(measured)) {
@@ -244,30 +257,59 @@ class Training {
         options_.learning_rate * (1.0 - (1.0 - options_.learning_rate_end) * Progress());
     const bool codes_stay = HaveCodesSettled();
     ++state_.steps;
-    ForTrained([&](std::size_t p, at::Tensor& value) {
-      if (!IsCodes(p)) {
-        Step(p, gradients[p], {rate, options_.beta1, options_.beta2, kEpsilon}, value);
-      } else if (!codes_stay) {
-        Step(p,
-             gradients[p],
-             {options_.code_learning_rate, kCodeBeta1, kCodeBeta2, kCodeEpsilon},
-             value);
-      }
-    });
+    Step(gradients, /*codes=*/false, {rate, options_.beta1, options_.beta2, kEpsilon});
+    if (!codes_stay) {
+      Step(gradients,
+           /*codes=*/true,
+           {options_.code_learning_rate, kCodeBeta1, kCodeBeta2, kCodeEpsilon});
+    }
   }
 
   struct Adam {
     double rate, beta1, beta2, epsilon;
   };
 
-  void Step(std::size_t p, const at::Tensor& gradient, const Adam& adam, at::Tensor& value) {
-    at::Tensor& first = state_.first_moments[p].mul_(adam.beta1).add_(gradient, 1.0 - adam.beta1);
-    at::Tensor& second =
-        state_.second_moments[p].mul_(adam.beta2).addcmul_(gradient, gradient, 1.0 - adam.beta2);
-    const double correction = 1.0 / std::sqrt(1.0 - std::pow(adam.beta2, Steps()));
-    value.addcdiv_(first,
-                   second.sqrt().mul_(correction).add_(adam.epsilon),
-                   -adam.rate / (1.0 - std::pow(adam.beta1, Steps())));
+  // Parameters that are moved together, so that a GPU is not asked for each small one alone. A
+  // group holds no more values than the largest parameter, which is what the memory bound counts.
+  struct Group {
+    std::vector<at::Tensor> values, gradients, first, second;
+    std::int64_t count = 0;
+  };
+
+  void Step(const Gradients& gradients, bool codes, const Adam& adam) {
+    std::int64_t largest = 0;
+    ForTrained(
+        [&](std::size_t /*p*/, at::Tensor& value) { largest = std::max(largest, value.numel()); });
+    Group group;
+    ForTrained([&](std::size_t p, at::Tensor& value) {
+      if (IsCodes(p) != codes) {
+        return;
+      }
+      if (group.count > 0 && group.count + value.numel() > largest) {
+        Step(group, adam);
+        group = {};
+      }
+      group.values.push_back(value);
+      group.gradients.push_back(gradients[p]);
+      group.first.push_back(state_.first_moments[p]);
+      group.second.push_back(state_.second_moments[p]);
+      group.count += value.numel();
+    });
+    if (group.count > 0) {
+      Step(group, adam);
+    }
+  }
+
+  void Step(const Group& group, const Adam& adam) {
+    at::_foreach_mul_(group.first, adam.beta1);
+    at::_foreach_add_(group.first, group.gradients, 1.0 - adam.beta1);
+    at::_foreach_mul_(group.second, adam.beta2);
+    at::_foreach_addcmul_(group.second, group.gradients, group.gradients, 1.0 - adam.beta2);
+    const std::vector<at::Tensor> divisor = at::_foreach_sqrt(group.second);
+    at::_foreach_mul_(divisor, 1.0 / std::sqrt(1.0 - std::pow(adam.beta2, Steps())));
+    at::_foreach_add_(divisor, adam.epsilon);
+    at::_foreach_addcdiv_(
+        group.values, group.first, divisor, -adam.rate / (1.0 - std::pow(adam.beta1, Steps())));
   }
 
   double Steps() const { return static_cast<double>(state_.steps); }
@@ -276,6 +318,7 @@ class Training {
   const TrainOptions& options_;
   TrainState state_;
   const TrainObserver& observer_;
+  bool are_settled_ = false;
 };
 
 }  // namespace
