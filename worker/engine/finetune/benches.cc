@@ -2,7 +2,9 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <array>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>
@@ -13,6 +15,7 @@
 
 #include "worker/engine/calibration/sampling.h"
 #include "worker/engine/checkpoint/checkpoint.h"
+#include "worker/engine/error.h"
 #include "worker/engine/finetune/held_out_kl.h"
 #include "worker/engine/finetune/resident_memory.h"
 #include "worker/engine/numerics.h"
@@ -28,8 +31,10 @@ constexpr const char* kEndToEnd = "end-to-end";
 constexpr const char* kPv = "pv";
 
 struct BenchFlags {
-  std::string model, calibration, held_out, benchmark, output;
-  std::int64_t sequences = 72, validation = 8, sequence_length = 512, held_out_sequences = 24;
+  std::string model, calibration, benchmark, output;
+  std::vector<std::string> held_out;
+  std::vector<std::int64_t> held_out_sequences = {24};
+  std::int64_t sequences = 72, validation = 8, sequence_length = 512;
   std::int64_t samples = 10, max_tokens_total = 512;
   std::vector<std::uint64_t> seeds = {0, 1, 2};
   std::vector<std::string> what = {kPlain, kBlocks, kEndToEnd, kPv};
@@ -52,17 +57,20 @@ class FinetuneBench {
 
   void Run() {
     const auto tokenizer = Tokenizer::Load(flags_.model);
-    text_ = SampleCalibration({.parts = {{.file = flags_.held_out,
-                                          .sequences = flags_.held_out_sequences,
-                                          .window = WindowPolicy::kPack,
-                                          .min_tokens = 0}},
-                               .validation = 0,
-                               .sequence_length = flags_.sequence_length},
-                              *tokenizer,
-                              /*seed=*/0);
-    std::puts("| seed | what | KL, held out | KL in the last epoch's training | epochs, the best | "
-              "codes changed | memory and its bound, MB | seconds |\n"
-              "|---|---|---|---|---|---|---|---|");
+    for (std::size_t i = 0; i < flags_.held_out.size(); ++i) {
+      texts_.push_back(SampleCalibration({.parts = {{.file = flags_.held_out[i],
+                                                     .sequences = flags_.held_out_sequences[i],
+                                                     .window = WindowPolicy::kPack,
+                                                     .min_tokens = 0}},
+                                          .validation = 0,
+                                          .sequence_length = flags_.sequence_length},
+                                         *tokenizer,
+                                         /*seed=*/0));
+    }
+    std::puts(
+        "| seed | what | KL, held out | KL in the last epoch's training | epochs, the best | "
+        "codes changed | memory and its bound, MB | seconds |\n"
+        "|---|---|---|---|---|---|---|---|");
     for (const std::uint64_t seed : flags_.seeds) {
       const nlohmann::json quantize = nlohmann::json::parse(flags_.quantize);
       nlohmann::json tuned = quantize;
@@ -115,10 +123,11 @@ class FinetuneBench {
   }
 
   void Finetune(std::uint64_t seed, const char* what, const nlohmann::json& method) {
-    Measure(seed,
-            what,
-            "finetune",
-            {{"model", {{"dir", Folder(seed, kBlocks)}}}, {"teacher", Model()}, {"method", method}});
+    Measure(
+        seed,
+        what,
+        "finetune",
+        {{"model", {{"dir", Folder(seed, kBlocks)}}}, {"teacher", Model()}, {"method", method}});
   }
 
   nlohmann::json Model() const { return {{"dir", AbsolutePath(flags_.model)}}; }
@@ -136,20 +145,28 @@ class FinetuneBench {
     const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - start;
     const bool is_known = memory_before >= 0 && DeviceOf(context_.numerics).is_cpu();
     const std::string memory = is_known ? MemoryColumn(PeakMemory() - memory_before, summary) : "";
-    const double kl = HeldOutKl(*Checkpoint::Open(folder),
-                                *Checkpoint::Open(flags_.model),
-                                text_,
-                                DeviceOf(context_.numerics),
-                                context_.threads);
+    std::string kl;
+    for (const CalibrationSet& text : texts_) {
+      std::array<char, 32> number{};
+      std::snprintf(number.data(),
+                    number.size(),
+                    "%.5f",
+                    HeldOutKl(*Checkpoint::Open(folder),
+                              *Checkpoint::Open(flags_.model),
+                              text,
+                              DeviceOf(context_.numerics),
+                              context_.threads));
+      kl += (kl.empty() ? "" : ", ") + std::string(number.data());
+    }
     const std::string epochs = summary.contains("best_epoch")
                                    ? std::to_string(summary.at("epochs").get<int>()) + ", " +
                                          std::to_string(summary.at("best_epoch").get<int>())
                                    : "";
     const bool has_curve = summary.contains("curve") && !summary.at("curve").empty();
-    std::printf("| %llu | %s | %.5f | %.5f | %s | %.4f | %s | %.1f |\n",
+    std::printf("| %llu | %s | %s | %.5f | %s | %.4f | %s | %.1f |\n",
                 static_cast<unsigned long long>(seed),
                 what,
-                kl,
+                kl.c_str(),
                 has_curve ? summary.at("curve").back().at("training").get<double>() : 0.0,
                 epochs.c_str(),
                 summary.value("codes_changed", 0.0),
@@ -183,7 +200,7 @@ class FinetuneBench {
   const BenchFlags& flags_;
   const StageRegistry& stages_;
   const VerbContext& context_;
-  CalibrationSet text_;
+  std::vector<CalibrationSet> texts_;
 };
 
 DirectVerb Configure(CLI::App& app, const StageRegistry& stages) {
@@ -195,9 +212,16 @@ DirectVerb Configure(CLI::App& app, const StageRegistry& stages) {
   app.add_option("--validation", flags->validation, "Sequences that choose the best epoch")
       ->capture_default_str();
   app.add_option("--sequence-length", flags->sequence_length)->capture_default_str();
-  app.add_option("--held-out", flags->held_out, "Text that nothing is fitted to, JSON lines")
+  app.add_option("--held-out",
+                 flags->held_out,
+                 "Text that nothing is fitted to, JSON lines; several files by commas")
+      ->delimiter(',')
       ->required();
-  app.add_option("--held-out-sequences", flags->held_out_sequences)->capture_default_str();
+  app.add_option("--held-out-sequences",
+                 flags->held_out_sequences,
+                 "Of each --held-out, by commas; one number for all")
+      ->delimiter(',')
+      ->capture_default_str();
   app.add_option("--seeds", flags->seeds, "Of sampling and quantization")
       ->delimiter(',')
       ->capture_default_str();
@@ -220,6 +244,14 @@ DirectVerb Configure(CLI::App& app, const StageRegistry& stages) {
   app.add_option("--output", flags->output, "A folder; what is finished there is not made again")
       ->required();
   return [flags, &stages](const VerbContext& context) {
+    if (flags->held_out_sequences.size() == 1) {
+      flags->held_out_sequences.resize(flags->held_out.size(), flags->held_out_sequences.front());
+    }
+    if (flags->held_out_sequences.size() != flags->held_out.size()) {
+      ThrowBadInput("--held-out-sequences: " + std::to_string(flags->held_out_sequences.size()) +
+                    " numbers for " + std::to_string(flags->held_out.size()) +
+                    " files of --held-out; allowed is one number, or one for each file");
+    }
     FinetuneBench(*flags, stages, context).Run();
   };
 }
