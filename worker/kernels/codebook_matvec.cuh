@@ -29,7 +29,10 @@ constexpr int kColumns = 8;  // Rows of x that one instruction takes.
 constexpr int kPieceBytes = 16;
 constexpr int kPiecesBytes = 4 * kPieceBytes;  // Four lanes' side by side.
 constexpr int kRowPadBytes = 64;  // Between rows of x in shared memory: the next row's other banks.
-constexpr int kAhead = 2;         // Blocks of codes that are asked for before they are used.
+// Blocks of codes that are asked for before they are used; what else is in registers decides.
+constexpr int Ahead(int column_tiles) {
+  return column_tiles == 1 ? 4 : 2;
+}
 constexpr int kSharedBytesMax = 227 << 10;
 
 struct Part {
@@ -124,21 +127,27 @@ __device__ inline void FillTable(const Work& w, const __half* from, char* table)
 template <typename T, int D, int NT>
 __device__ inline void StageInputs(const Work& w, int slice, int begin, int groups, char* x) {
   const int row_bytes = groups * D * 2 + kRowPadBytes;
-  const int lane = static_cast<int>(threadIdx.x) % 32;
-  for (int n = static_cast<int>(threadIdx.x) / 32; n < NT * kColumns; n += kWarps) {
-    const T* from =
-        static_cast<const T*>(w.x) + static_cast<std::int64_t>(n) * w.I * w.g + slice * D;
-    for (int j = lane; j < groups; j += 32) {
-      Entry<D> values = {};
-      if (n < w.rows && begin + j < w.I) {
-        values =
-            *reinterpret_cast<const Entry<D>*>(from + static_cast<std::int64_t>(begin + j) * w.g);
+  const T* from = static_cast<const T*>(w.x) + static_cast<std::int64_t>(begin) * w.g + slice * D;
+  for (int j = static_cast<int>(threadIdx.x); j < groups; j += kThreads) {
+    const int t = j % kBlock / 8;
+    const int at = j % 8 * D;  // Of the lane's 8 D weights.
+    char* to = x + j / kBlock * (kBlock * D * 2) + at / 8 * kPiecesBytes + t * kPieceBytes +
+               at % 8 * 2;
+    Entry<D> values[kColumns];
+#pragma unroll
+    for (int nt = 0; nt < NT; ++nt) {
+#pragma unroll
+      for (int n = 0; n < kColumns; ++n) {
+        const std::int64_t row = nt * kColumns + n;
+        values[n] = {};
+        if (row < w.rows && begin + j < w.I) {
+          values[n] = *reinterpret_cast<const Entry<D>*>(from + (row * w.I + j) * w.g);
+        }
       }
-      const int t = j % kBlock / 8;
-      const int at = j % 8 * D;  // Of the lane's 8 D weights.
-      char* to = x + n * row_bytes + j / kBlock * (kBlock * D * 2) + at / 8 * kPiecesBytes +
-                 t * kPieceBytes + at % 8 * 2;
-      *reinterpret_cast<Entry<D>*>(to) = values;
+#pragma unroll
+      for (int n = 0; n < kColumns; ++n) {
+        *reinterpret_cast<Entry<D>*>(to + (nt * kColumns + n) * row_bytes) = values[n];
+      }
     }
   }
 }
@@ -216,6 +225,11 @@ struct Steps {
     Load(upper + at, u);
     Load(lower + at, l);
   }
+  __device__ void Prefetch() const {
+    const std::int64_t at = book * book_bytes + block * static_cast<int>(kBlock * sizeof(Code));
+    asm volatile("prefetch.global.L2 [%0];" ::"l"(upper + at));
+    asm volatile("prefetch.global.L2 [%0];" ::"l"(lower + at));
+  }
   __device__ void Next() {
     if (++book == books) {
       book = 0;
@@ -233,6 +247,7 @@ __device__ inline void AddChunk(const Work& w,
                                 const char* x,
                                 int row_bytes,
                                 float (&sums)[NT][4]) {
+  constexpr int kAhead = Ahead(NT);
   Codes<Code> upper[kAhead + 1], lower[kAhead + 1];
   Steps<Code> use = read;
 #pragma unroll
@@ -359,12 +374,6 @@ __global__ void __launch_bounds__(kThreads, 1) MultiplyCodes(const __grid_consta
     };
     float sums[NT][4] = {};
     for (int begin = 0; begin < w.stride; begin += w.chunk) {
-      if (done == 0 || w.chunk < w.stride) {
-        __syncthreads();
-        StageInputs<T, D, NT>(w, slice, begin, w.chunk, x);
-        asm volatile("cp.async.wait_all;" ::: "memory");
-        __syncthreads();
-      }
       const int first = begin / kBlock;
       const int end = first + w.chunk / kBlock;
       const int offset = warp % w.warps_a_tile - first % w.warps_a_tile;
@@ -377,6 +386,17 @@ __global__ void __launch_bounds__(kThreads, 1) MultiplyCodes(const __grid_consta
           w.warps_a_tile,
           0,
           w.books};
+      if (done == 0 || w.chunk < w.stride) {
+        // Codes are on their way while the table and the inputs are.
+        Steps<Code> soon = steps;
+        for (int i = 0; i < Ahead(NT) && !soon.Done(); ++i, soon.Next()) {
+          soon.Prefetch();
+        }
+        __syncthreads();
+        StageInputs<T, D, NT>(w, slice, begin, w.chunk, x);
+        asm volatile("cp.async.wait_all;" ::: "memory");
+        __syncthreads();
+      }
       const char* from = x + lane / 4 * row_bytes + lane % 4 * kPieceBytes;
       AddChunk<T, Code, D, NT, kShared>(w, steps, first, lookup, from, row_bytes, sums);
     }
