@@ -13,6 +13,8 @@
 
 #include "worker/engine/finetune/linear_codes.h"
 #include "worker/engine/finetune/trainer.h"
+#include "worker/kernels/code_mixture.h"
+#include "worker/kernels/codebook_gradient.h"
 
 namespace bitsweep::engine {
 namespace {
@@ -235,6 +237,64 @@ TEST(CodeChoiceTest, AZeroScaleGivesNumbers) {
   EXPECT_TRUE(logits.isfinite().all().item<bool>());
   codes.Soften(0.3);
   EXPECT_TRUE(codes.Decode(books, scales).isfinite().all().item<bool>());
+}
+
+// What a GPU's kernels are held against: the CPU's tensor operations are the same.
+TEST(LinearCodesTest, AMixtureIsTheKernelsReference) {
+  std::mt19937 random(7);
+  constexpr std::int64_t kRows = 5, kGroups = 3, kBooks = 2;
+  const at::Tensor codes = Codes(random, {kRows, kGroups, kBooks});
+  const at::Tensor books = NormalTensor(random, {kBooks, kEntries, 1, kGroup});
+  const at::Tensor scales = NormalTensor(random, {kRows, 1, 1, 1});
+  const at::Tensor weight = NormalTensor(random, {kRows, kGroups * kGroup});
+  const at::Tensor slope = NormalTensor(random, {kRows, kGroups * kGroup});
+  LinearCodes linear(codes, kEntries, kGroup, at::kCPU);
+  const at::Tensor logits = linear.Offer(weight, books, scales, {.alternatives = 6});
+  logits.add_(NormalTensor(random, {kRows, kGroups, 6}));
+  linear.Soften(0.4);
+  const at::Tensor alternatives =
+      FindAlternatives((weight / scales.view({kRows, 1})).view({-1, kGroup}),
+                       codes.view({-1, kBooks}),
+                       books.view({kBooks, kEntries, kGroup}),
+                       {.alternatives = 6})
+          .codes.contiguous();
+  const kernels::CodeMixture mixture = {
+      .shape = {.O = kRows, .I = kGroups, .M = kBooks, .K = kEntries, .g = kGroup},
+      .T = 6,
+      .alternatives = alternatives.data_ptr<std::int32_t>(),
+      .logits = logits.data_ptr<float>(),
+      .temperature = 0.4F,
+      .codebooks = books.data_ptr<float>(),
+      .scales = scales.data_ptr<float>()};
+  const at::Tensor decoded = at::empty_like(weight);
+  const at::Tensor shares = at::empty_like(logits);
+  const at::Tensor dots = at::empty({kRows, kGroups});
+  const at::Tensor logits_wanted = at::empty_like(logits);
+  ASSERT_EQ(kernels::MixCodesRef(mixture, decoded.data_ptr<float>()), kernels::KernelStatus::kOk);
+  ASSERT_EQ(kernels::PullMixtureRef(mixture,
+                                    slope.data_ptr<float>(),
+                                    {.entry_scales = shares.data_ptr<float>(),
+                                     .dots = dots.data_ptr<float>(),
+                                     .logits = logits_wanted.data_ptr<float>()}),
+            kernels::KernelStatus::kOk);
+  // Every alternative is a point of its own.
+  const at::Tensor points = (shares.view({-1, 6, 1}) * slope.view({-1, 1, kGroup})).contiguous();
+  kernels::CodeIndex index;
+  index.Build({.O = kRows * kGroups * 6, .I = 1, .M = kBooks, .K = kEntries, .g = kGroup},
+              mixture.alternatives,
+              1);
+  const at::Tensor books_wanted = at::empty_like(books);
+  ASSERT_EQ(
+      kernels::CodebookGradientRef(
+          {.index = &index, .x = points.data_ptr<float>(), .out = books_wanted.data_ptr<float>()},
+          mixture.alternatives),
+      kernels::KernelStatus::kOk);
+  at::Tensor by_books, by_scales, by_logits;
+  linear.Pull(slope, books, scales, &by_books, &by_scales, &by_logits);
+  EXPECT_TRUE(at::allclose(linear.Decode(books, scales), decoded, 1e-4, 1e-5));
+  EXPECT_TRUE(at::allclose(by_books, books_wanted, 1e-4, 1e-5));
+  EXPECT_TRUE(at::allclose(by_scales.view({-1}), dots.sum(1), 1e-4, 1e-5));
+  EXPECT_TRUE(at::allclose(by_logits, logits_wanted, 1e-4, 1e-5));
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// The references of the device ops, held against the CPU ops that other tests prove: they define what
-// a GPU must give, so a machine without one checks them.
+// The references of the device ops, held against the CPU ops that other tests prove: they define
+// what a GPU must give, so a machine without one checks them.
 #include <numeric>
 #include <vector>
 
@@ -40,7 +40,8 @@ struct Start {
   void Multiply(const std::vector<float>& d, std::vector<float>* p, std::int64_t rows) const {
     PackedMatrix packed;
     packed.Pack(h.data(), width, width, width);
-    MatmulRef({.rows = rows, .a = d.data(), .lda = width, .b = &packed, .c = p->data(), .ldc = width});
+    MatmulRef(
+        {.rows = rows, .a = d.data(), .lda = width, .b = &packed, .c = p->data(), .ldc = width});
   }
 
   std::int64_t width;
