@@ -227,7 +227,7 @@ StageKey ChainBuilder::Finetune(const Context& context, const StageKey& quantize
   }
   const StageLoad load = LoadOf(context);
   const int semantics = stage.needs.semantics;
-  stage.needs = FinetuneNeeds(load, calibration, *context.finetune);
+  stage.needs = FinetuneNeeds(load, *context.precision, calibration, *context.finetune);
   stage.needs.semantics = semantics;
   stage.needs.model_paths = {context.model.path};
   stage.cost_estimate = FinetuneCost(load, calibration, *context.finetune);

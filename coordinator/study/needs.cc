@@ -13,6 +13,8 @@ constexpr std::int64_t kFloat32Bytes = 4;
 // Sequences that generate decodes together; more would be faster and is the engine's choice where
 // memory allows.
 constexpr std::int64_t kBatchAssumed = 64;
+// The engine's own (worker/engine/finetune).
+constexpr std::int64_t kCodeAlternativesDefault = 8;
 
 std::int64_t DtypeBytes(const Numerics& numerics) {
   return numerics.dtype == "f32" ? 4 : 2;
@@ -39,6 +41,20 @@ std::int64_t Sequences(const CalibrationSpec& calibration) {
     sequences += part.sequences;
   }
   return sequences;
+}
+
+/// Of codes that move: each alternative of a group has a logit with its best value, two moments and
+/// two gradients, and its codes, which on a GPU an index names once more.
+std::int64_t MovedCodesBytes(const StageLoad& load,
+                             const PrecisionSpec& precision,
+                             const FinetuneSpec& finetune) {
+  const std::int64_t groups =
+      load.shape->layers * BlockParameters(*load.shape) / precision.group_size;
+  const std::int64_t alternatives =
+      finetune.engine_options.value("code_alternatives", kCodeAlternativesDefault);
+  const std::int64_t lists = load.numerics.device == "cuda" ? 2 : 1;
+  const std::int64_t an_alternative = kFloat32Bytes * (6 + lists * precision.codebooks);
+  return groups * (alternatives * an_alternative + 3 * kFloat32Bytes * precision.codebooks);
 }
 
 /// Device and what the sweep file says instead of the estimate.
@@ -84,6 +100,7 @@ StageNeeds QuantizeNeeds(const StageLoad& load,
 }
 
 StageNeeds FinetuneNeeds(const StageLoad& load,
+                         const PrecisionSpec& precision,
                          const CalibrationSpec& calibration,
                          const FinetuneSpec& finetune) {
   StageNeeds needs;
@@ -101,10 +118,8 @@ StageNeeds FinetuneNeeds(const StageLoad& load,
             : 1;
     const std::int64_t activations = kFloat32Bytes * together * calibration.sequence_length *
                                      (shape.layers * shape.hidden + 4 * shape.intermediate);
-    // By default a group of eight weights has eight alternatives: a logit a weight with its
-    // gradients, two moments and best value, and the alternatives' codes.
     const std::int64_t moves =
-        finetune.objective == kPvObjective ? 8 * kFloat32Bytes * ParameterCount(shape) : 0;
+        finetune.objective == kPvObjective ? MovedCodesBytes(load, precision, finetune) : 0;
     const std::int64_t all = load.model_bytes + student + logits + activations + moves;
     gpu_bytes = all + kGiB;
     // On the CPU the engine keeps whole graphs where they take at most 512 MiB.
@@ -161,8 +176,9 @@ double FinetuneCost(const StageLoad& load,
       load.shape == nullptr ? 1e9 : static_cast<double>(ParameterCount(*load.shape));
   const double tokens =
       static_cast<double>(Sequences(calibration) * calibration.sequence_length) * finetune.epochs;
-  // Mixing alternatives of codes takes up to as long as the passes.
-  const double mixtures = finetune.objective == kPvObjective ? 2 : 1;
+  // On the CPU mixing alternatives of codes takes longer than the passes, on a GPU next to nothing.
+  const bool is_slow = finetune.objective == kPvObjective && load.numerics.device != "cuda";
+  const double mixtures = is_slow ? 2.5 : 1;
   return 1.0 + mixtures * weights * tokens * 8 / 2e10;
 }
 

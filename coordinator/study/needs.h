@@ -29,8 +29,10 @@ StageNeeds QuantizeNeeds(const StageLoad& load,
 
 /// Weights, gradients and two Adam moments of what is trained in float32, the teacher in the run's
 /// dtype, activations per block of the sequences that pass together: one, or on a GPU as many of a
-/// batch as make kFinetunePassTokens. Where codes move: 16 bytes a weight more.
+/// batch as make kFinetunePassTokens. Where codes move, for each alternative of each group: 24
+/// bytes, and 4 a codebook (on a GPU 8).
 StageNeeds FinetuneNeeds(const StageLoad& load,
+                         const PrecisionSpec& precision,
                          const CalibrationSpec& calibration,
                          const FinetuneSpec& finetune);
 

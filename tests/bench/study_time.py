@@ -1,7 +1,7 @@
 """How long a study takes on GPUs, from measured times of its parts (README.md beside this, "A whole study").
 
   bitsweep plan --offline deploy/studies/arxiv-2503.07103.yaml --output json > plan.json
-  python3 tests/bench/study_time.py plan.json [--gpus 1,8] [--tokens 156]
+  python3 tests/bench/study_time.py plan.json [--gpus 1,8] [--tokens 156] [--products f32]
 
 Measured on one H200: every number in MEASURED. Other sizes follow from these by the work they are. Grading is not in it: it runs
 on CPUs beside, and its rate is in README.md.
@@ -30,8 +30,10 @@ MEASURED = {
     "block_passes": 16.8,
     # The rest of that run, two blocks: start, tokens, embedding, writing.
     "quantize_rest": 4.6,
-    # A step of end-to-end fine-tuning, two blocks of 7B, 4,096 tokens, products in bf16; its head of 2,048 is neglected.
-    "finetune_step": 0.071,
+    # Two blocks of 7B, a sequence of 4,096 tokens, end-to-end fine-tuning with such products: a step once the teacher's states are
+    # kept, and what it takes longer in the first epoch, with the teacher's pass. Its head of 2,048 is neglected.
+    "finetune_step": {"bf16": 0.060, "f32": 0.330},
+    "teacher_pass": {"bf16": 0.070, "f32": 0.120},
     # Products of the head, which stay in f32.
     "f32_flop_a_second": 51e12,
     # bench generate, 7B in f16, 161 x 20, at most 800 new tokens, 156 in the mean.
@@ -41,6 +43,7 @@ MEASURED = {
 START = 20.0
 # All 5 epochs of 896 sequences. Not measured: 128 validation sequences before and after each, at 0.4 of a step.
 FINETUNE_STEPS = 5 * 896 + 0.4 * 6 * 128
+TEACHER_PASSES = 896 + 128
 CALIBRATION_TOKENS = 1024 * 4096
 # 161 + 158 + 42 + 53 problems, 20 samples.
 COMPLETIONS = [161 * 20, 158 * 20, 42 * 20, 53 * 20]
@@ -77,13 +80,14 @@ def quantize_seconds(model, codes):
     return shape[2] * block + MEASURED["quantize_rest"] * shape[2] / 2
 
 
-def finetune_seconds(model):
+def finetune_seconds(model, products):
     hidden, _, layers, _, vocabulary = SHAPES[model]
     weights, measured = (sum(o * i for o, i in linears(shape)) for shape in (SHAPES[model], SHAPES["CodeLlama-7b-hf"]))
-    blocks = layers * MEASURED["finetune_step"] / 2 * weights / measured
+    size = layers / 2 * weights / measured
+    passes = size * (FINETUNE_STEPS * MEASURED["finetune_step"][products] + TEACHER_PASSES * MEASURED["teacher_pass"][products])
     # Logits of both models, and the gradients of hidden states and head.
     head = 4 * 2 * 4096 * hidden * vocabulary / MEASURED["f32_flop_a_second"]
-    return FINETUNE_STEPS * (blocks + head)
+    return passes + FINETUNE_STEPS * head
 
 
 def generate_seconds(model, tokens):
@@ -91,7 +95,7 @@ def generate_seconds(model, tokens):
     return [size * (START + count * tokens / MEASURED["tokens_a_second"]) for count in COMPLETIONS]
 
 
-def chains(plan, tokens):
+def chains(plan, tokens, products):
     """[(kind, seconds)] in order for each variant; its four generate stages need each other not."""
     out, quantized = [], {}
     for model in {row["model"] for row in plan["checkpoints"]}:
@@ -105,7 +109,7 @@ def chains(plan, tokens):
     for row in plan["checkpoints"]:
         if row["finetuned"] != "none":
             base = quantized[(row["model"], row["precision"], row["calibration"])]
-            base[0].append(("finetune", finetune_seconds(row["model"])))
+            base[0].append(("finetune", finetune_seconds(row["model"], products)))
             base[1] = base[1] + generate_seconds(row["model"], tokens)
     return out
 
@@ -133,16 +137,17 @@ def main():
     parser.add_argument("plan")
     parser.add_argument("--gpus", default="1,8")
     parser.add_argument("--tokens", type=float, default=156, help="of a completion, in the mean")
+    parser.add_argument("--products", choices=["bf16", "f32"], default="bf16", help="of fine-tuning; the study's are f32")
     options = parser.parse_args()
     with open(options.plan, encoding="utf-8") as file:
         plan = json.load(file)
-    work = chains(plan, options.tokens)
+    work = chains(plan, options.tokens, options.products)
     stages = [stage for head, _ in work for stage in head]
     print("| model | block passes, s | quantize 1x15 / 2x12 / 2x15 / 4x15, min | fine-tune, min | four generate stages, min |")
     print("|---|---|---|---|---|")
     for model, shape in SHAPES.items():
         quantize = " / ".join(f"{quantize_seconds(model, codes) / 60:.1f}" for codes in MEASURED["linear"])
-        print(f"| {model} | {pass_flop(shape) / RATE:.1f} | {quantize} | {finetune_seconds(model) / 60:.0f} | "
+        print(f"| {model} | {pass_flop(shape) / RATE:.1f} | {quantize} | {finetune_seconds(model, options.products) / 60:.0f} | "
               f"{sum(generate_seconds(model, options.tokens)) / 60:.1f} |")
     print("\n| stages | number | GPU hours |\n|---|---|---|")
     total = 0.0

@@ -130,15 +130,26 @@ class Layer {
   double Run(bool codes_move, TrainOptions options) {
     problem_.is_trained = {true, codes_move};
     if (codes_move) {
-      problem_.codes = {
-          .soften = [this](double t) { temperatures_.push_back(t), codes_->Soften(t); },
-          .settle = [this] { codes_->Settle(); },
-          .restore = [this] { codes_->Restore(); }};
+      problem_.codes = {.soften =
+                            [this](double t) {
+                              temperatures_.push_back(t);
+                              is_soft_ = true;
+                              codes_->Soften(t);
+                            },
+                        .settle =
+                            [this] {
+                              ++settled_;
+                              is_soft_ = false;
+                              codes_->Settle();
+                            },
+                        .restore = [this] { codes_->Restore(); }};
     }
     return Train(problem_, options, {}, {}).best;
   }
 
   std::vector<double> temperatures_;
+  int settled_ = 0;
+  bool is_soft_ = false;
   Parameter books_, logits_;
   at::Tensor scales_;
   std::optional<LinearCodes> codes_;
@@ -146,6 +157,7 @@ class Layer {
 
  private:
   double Pass(const std::vector<std::int64_t>& sequences, Gradients* gradients) {
+    EXPECT_FALSE(is_soft_ && gradients == nullptr) << "a mixture was measured";
     double loss = 0.0;
     at::Tensor slope = at::zeros_like(weight_);
     const at::Tensor error = codes_->Decode(books_.value, scales_) - weight_;
@@ -201,6 +213,7 @@ TEST(CodeChoiceTest, TheTemperatureFallsAndCodesSettle) {
   options.epochs = 5;  // Of two steps.
   layer.Run(true, options);
   ASSERT_EQ(layer.temperatures_.size(), 8U) << "two of ten steps see settled codes";
+  EXPECT_EQ(layer.settled_, 5) << "after four soft epochs, not again in the fifth, and in the end";
   for (std::size_t i = 0; i < 8; ++i) {
     EXPECT_NEAR(layer.temperatures_[i], std::pow(0.05, static_cast<double>(i) / 8.0), 1e-9);
   }

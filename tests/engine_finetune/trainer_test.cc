@@ -85,6 +85,66 @@ TEST(TrainerTest, AStepIsAdams) {
   EXPECT_NEAR(quadratic.x_.value[0].item<double>(), x, 1e-5);
 }
 
+// Parameters are moved in groups; each by its own Adam, codes by theirs until they have settled.
+TEST(TrainerTest, EveryParameterOfManyIsMovedByItsOwnAdam) {
+  struct Wanted {
+    TrainedPart part;
+    bool is_trained;
+    std::vector<double> values;
+  };
+  const std::vector<Wanted> wanted = {{TrainedPart::kCodebooks, true, {1, 2, 3, 4, 5}},
+                                      {TrainedPart::kScales, true, {6, -7}},
+                                      {TrainedPart::kNorms, false, {8, 9}},
+                                      {TrainedPart::kCodes, true, {-1, 0.5, 2}},
+                                      {TrainedPart::kNorms, true, {0.25, 11, -3}},
+                                      {TrainedPart::kLmHead, true, {4}}};
+  // Gradient of value x of parameter p: (p + 1) x.
+  std::vector<Parameter> parameters;
+  for (const Wanted& one : wanted) {
+    parameters.push_back({"p", one.part, at::tensor(one.values, at::kFloat)});
+  }
+  TrainProblem problem;
+  problem.name = "many";
+  problem.train = problem.measured = {0};
+  problem.growth_floor = 1e9;
+  int measured = 0;
+  for (std::size_t p = 0; p < parameters.size(); ++p) {
+    problem.parameters.push_back(&parameters[p]);
+    problem.is_trained.push_back(wanted[p].is_trained);
+  }
+  problem.codes = {.soften = [](double) {}, .settle = [] {}, .restore = [] {}};
+  problem.pass = [&](const std::vector<std::int64_t>&, Gradients* gradients) {
+    for (std::size_t p = 0; gradients != nullptr && p < parameters.size(); ++p) {
+      gradients->push_back(parameters[p].value * static_cast<double>(p + 1));
+    }
+    return gradients == nullptr ? 10.0 - measured++ : 1.0;  // The last state is the best.
+  };
+  const TrainOptions options = {.learning_rate = 0.1,
+                                .epochs = 5,
+                                .early_stop = 0,
+                                .code_learning_rate = 0.3,
+                                .code_settled = 0.4};
+  Train(problem, options, {}, {});
+  for (std::size_t p = 0; p < wanted.size(); ++p) {
+    const Wanted& one = wanted[p];
+    const bool is_codes = one.part == TrainedPart::kCodes;
+    const double rate = is_codes ? 0.3 : 0.1, beta2 = is_codes ? 0.99 : 0.999;
+    const int steps = !one.is_trained ? 0 : is_codes ? 3 : 5;
+    for (std::size_t i = 0; i < one.values.size(); ++i) {
+      double x = one.values[i], first = 0.0, second = 0.0;
+      for (int step = 1; step <= steps; ++step) {
+        const double gradient = static_cast<double>(p + 1) * x;
+        first = 0.9 * first + 0.1 * gradient;
+        second = beta2 * second + (1.0 - beta2) * gradient * gradient;
+        x -= rate * (first / (1.0 - std::pow(0.9, step))) /
+             (std::sqrt(second / (1.0 - std::pow(beta2, step))) + 1e-12);
+      }
+      EXPECT_NEAR(parameters[p].value[static_cast<std::int64_t>(i)].item<double>(), x, 1e-5)
+          << "parameter " << p << ", value " << i;
+    }
+  }
+}
+
 TEST(TrainerTest, PassesAndThreadsDoNotChangeTheResult) {
   at::Tensor want;
   for (const int threads : {1, 3}) {

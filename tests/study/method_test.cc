@@ -189,8 +189,9 @@ TEST(MethodTest, MistakesInQuantizerOptionsAreFoundBeforeAnythingRuns) {
               HasSubstr("options: block_tuning: found 'true'; a mapping"));
   EXPECT_THAT(Mistakes(WithOptions("block_tuning: {products: f16}")),
               HasSubstr("block_tuning: products: found 'f16'; allowed: f32, bf16"));
-  EXPECT_EQ(Parse(WithOptions("block_tuning: {products: bf16}")).FindPrecision("2-bit")->options.dump(),
-            R"({"block_tuning":{"products":"bf16"}})");
+  EXPECT_EQ(
+      Parse(WithOptions("block_tuning: {products: bf16}")).FindPrecision("2-bit")->options.dump(),
+      R"({"block_tuning":{"products":"bf16"}})");
   EXPECT_THAT(Mistakes(WithOptions("block_tuning: {batch: 0}")),
               HasSubstr("block_tuning: batch: found '0'; allowed: an integer from 1 to 4096"));
   EXPECT_THAT(Mistakes(WithOptions("sweep: 3")),
@@ -307,12 +308,45 @@ TEST(MethodTest, OnAGpuTheSequencesOfABatchPassTogether) {
     FinetuneSpec finetune;
     finetune.batch = batch;
     const StageLoad load = {&*shape, 1 << 20, {device, "f16"}, nullptr};
-    const StageNeeds needs = FinetuneNeeds(load, calibration, finetune);
+    const StageNeeds needs = FinetuneNeeds(load, PrecisionSpec(), calibration, finetune);
     return needs.gpus > 0 ? needs.gpu_bytes : needs.host_bytes;
   };
   EXPECT_GT(bytes(2, "cuda"), bytes(1, "cuda"));
   EXPECT_EQ(bytes(64, "cuda"), bytes(2, "cuda")) << "8192 tokens at a time";
   EXPECT_EQ(bytes(64, "cpu"), bytes(1, "cpu"));
+}
+
+TEST(MethodTest, CodesThatMoveTakeMemoryForEachAlternative) {
+  const absl::StatusOr<ModelShape> shape = ParseModelShape(kConfig, "config.json");
+  ASSERT_TRUE(shape.ok());
+  std::int64_t groups = 0;
+  for (const LinearShape& linear : BlockLinears(*shape)) {
+    groups += shape->layers * linear.out * linear.in / 8;
+  }
+  const auto bytes = [&](const char* objective, const char* device, int codebooks, int more) {
+    PrecisionSpec precision;
+    precision.codebooks = codebooks;
+    precision.group_size = 8;
+    CalibrationSpec calibration;
+    calibration.sequence_length = 4096;
+    FinetuneSpec finetune;
+    finetune.objective = objective;
+    if (more > 0) {
+      finetune.engine_options["code_alternatives"] = more;
+    }
+    const StageLoad load = {&*shape, 1 << 20, {device, "f16"}, nullptr};
+    const StageNeeds needs = FinetuneNeeds(load, precision, calibration, finetune);
+    return needs.gpus > 0 ? needs.gpu_bytes : needs.host_bytes;
+  };
+  const auto moved = [&](const char* device, int codebooks, int more) {
+    return static_cast<double>(bytes("pv-teacher-kl", device, codebooks, more) -
+                               bytes("teacher-kl", device, codebooks, more)) /
+           static_cast<double>(groups);
+  };
+  // Norms are counted with the linears.
+  EXPECT_NEAR(moved("cuda", 2, 0) / (8 * (24 + 2 * 8) + 12 * 2), 1.0, 0.002);
+  EXPECT_NEAR(moved("cuda", 4, 64) / (64 * (24 + 4 * 8) + 12 * 4), 1.0, 0.002);
+  EXPECT_NEAR(moved("cpu", 2, 16) / (16 * (24 + 2 * 4) + 12 * 2), 1.0, 0.002);
 }
 
 }  // namespace

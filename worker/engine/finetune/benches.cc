@@ -67,10 +67,15 @@ class FinetuneBench {
                                          *tokenizer,
                                          /*seed=*/0));
     }
-    std::puts(
-        "| seed | what | KL, held out | KL in the last epoch's training | epochs, the best | "
-        "codes changed | memory and its bound, MB | seconds |\n"
-        "|---|---|---|---|---|---|---|---|");
+    std::string texts;
+    for (const std::string& file : flags_.held_out) {
+      texts += (texts.empty() ? "" : ", ") + std::filesystem::path(file).filename().string();
+    }
+    std::printf(
+        "| seed | what | KL on %s | KL in the last epoch's training | epochs, the best | codes "
+        "changed | memory and its bound, MB | seconds |\n"
+        "|---|---|---|---|---|---|---|---|\n",
+        texts.c_str());
     for (const std::uint64_t seed : flags_.seeds) {
       const nlohmann::json quantize = nlohmann::json::parse(flags_.quantize);
       nlohmann::json tuned = quantize;

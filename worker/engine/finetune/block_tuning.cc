@@ -13,8 +13,6 @@
 namespace bitsweep::engine {
 namespace {
 
-// Tokens of a pass on a GPU, which wants more than a sequence at a time.
-constexpr std::int64_t kDevicePassTokens = 8192;
 // A block's loss has no natural size; ten times the untrained one is out of hand.
 constexpr double kGrowthFactor = 10.0;
 

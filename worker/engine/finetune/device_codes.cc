@@ -1,28 +1,17 @@
 #include "worker/engine/finetune/device_codes.h"
 
-#include <string>
-
 #include <ATen/ATen.h>
 
 #include "worker/engine/check_kernel.h"
-#include "worker/engine/error.h"
+#include "worker/engine/device_stream.h"
 
 #if defined(BITSWEEP_CUDA)
 #include <c10/core/DeviceGuard.h>
-#include <c10/cuda/CUDAStream.h>
 #endif
 
 namespace bitsweep::engine {
 
 #if defined(BITSWEEP_CUDA)
-
-namespace {
-
-kernels::DeviceStream StreamOf(const at::Tensor& tensor) {
-  return c10::cuda::getCurrentCUDAStream(tensor.device().index()).stream();
-}
-
-}  // namespace
 
 bool DeviceCodes::Serves(const kernels::CodeShape& shape, at::Device device) {
   if (!device.is_cuda() || shape.g != 8) {
@@ -41,25 +30,25 @@ void DeviceCodes::Build(const kernels::CodeShape& shape, const at::Tensor& codes
   const at::Tensor workspace =
       at::empty({kernels::CodeIndexWorkspaceBytes(shape)}, codes.options().dtype(at::kByte));
   CheckKernel(kernels::BuildCodeIndexCuda({.shape = shape_,
-                                     .begins = begins_.data_ptr<std::int32_t>(),
-                                     .positions = positions_.data_ptr<std::int32_t>()},
-                                    codes_.data_ptr<std::int32_t>(),
-                                    workspace.data_ptr(),
-                                    StreamOf(codes_)),
-        "code index");
+                                           .begins = begins_.data_ptr<std::int32_t>(),
+                                           .positions = positions_.data_ptr<std::int32_t>()},
+                                          codes_.data_ptr<std::int32_t>(),
+                                          workspace.data_ptr(),
+                                          StreamOf(codes_)),
+              "code index");
 }
 
 at::Tensor DeviceCodes::Decode(const at::Tensor& codebooks, const at::Tensor& scales) const {
   const c10::DeviceGuard guard(codes_.device());
   at::Tensor out = at::empty({shape_.O, shape_.I * shape_.g}, codebooks.options());
   CheckKernel(kernels::DequantizeCuda({.shape = shape_,
-                                 .codes = codes_.data_ptr<std::int32_t>(),
-                                 .codebooks = codebooks.data_ptr<float>(),
-                                 .scales = scales.data_ptr<float>(),
-                                 .out = out.data_ptr<float>()},
-                                nullptr,
-                                StreamOf(codes_)),
-        "dequantize");
+                                       .codes = codes_.data_ptr<std::int32_t>(),
+                                       .codebooks = codebooks.data_ptr<float>(),
+                                       .scales = scales.data_ptr<float>(),
+                                       .out = out.data_ptr<float>()},
+                                      nullptr,
+                                      StreamOf(codes_)),
+              "dequantize");
   return out;
 }
 
@@ -74,36 +63,28 @@ void DeviceCodes::Pull(const at::Tensor& weight_gradient,
   *scales_gradient = unscaled.mul_(slope).sum(1).view(scales.sizes());
   *codebooks_gradient = at::empty(codebooks.sizes(), codebooks.options());
   CheckKernel(kernels::CodebookGradientCuda({.shape = shape_,
-                                       .begins = begins_.data_ptr<std::int32_t>(),
-                                       .positions = positions_.data_ptr<std::int32_t>()},
-                                      slope.data_ptr<float>(),
-                                      scales.data_ptr<float>(),
-                                      codebooks_gradient->data_ptr<float>(),
-                                      StreamOf(codes_)),
-        "codebook gradient");
+                                             .begins = begins_.data_ptr<std::int32_t>(),
+                                             .positions = positions_.data_ptr<std::int32_t>()},
+                                            slope.data_ptr<float>(),
+                                            scales.data_ptr<float>(),
+                                            codebooks_gradient->data_ptr<float>(),
+                                            StreamOf(codes_)),
+              "codebook gradient");
 }
 
 #else
-
-namespace {
-
-[[noreturn]] void WithoutKernels() {
-  throw EngineError(FailureClass::kBug, "codes on a device, in a build without its kernels");
-}
-
-}  // namespace
 
 bool DeviceCodes::Serves(const kernels::CodeShape& /*shape*/, at::Device /*device*/) {
   return false;
 }
 
 void DeviceCodes::Build(const kernels::CodeShape& /*shape*/, const at::Tensor& /*codes*/) {
-  WithoutKernels();
+  ThrowWithoutKernels("codes on a device");
 }
 
 at::Tensor DeviceCodes::Decode(const at::Tensor& /*codebooks*/,
                                const at::Tensor& /*scales*/) const {
-  WithoutKernels();
+  ThrowWithoutKernels("codes on a device");
 }
 
 void DeviceCodes::Pull(const at::Tensor& /*weight_gradient*/,
@@ -111,7 +92,7 @@ void DeviceCodes::Pull(const at::Tensor& /*weight_gradient*/,
                        const at::Tensor& /*scales*/,
                        at::Tensor* /*codebooks_gradient*/,
                        at::Tensor* /*scales_gradient*/) const {
-  WithoutKernels();
+  ThrowWithoutKernels("codes on a device");
 }
 
 #endif

@@ -3,12 +3,11 @@
 #include <ATen/ATen.h>
 
 #include "worker/engine/check_kernel.h"
-#include "worker/engine/error.h"
+#include "worker/engine/device_stream.h"
 #include "worker/kernels/codebook_gradient.h"
 
 #if defined(BITSWEEP_CUDA)
 #include <c10/core/DeviceGuard.h>
-#include <c10/cuda/CUDAStream.h>
 #endif
 
 namespace bitsweep::engine {
@@ -20,10 +19,6 @@ std::int64_t DeviceMixture::Bytes() const {
 #if defined(BITSWEEP_CUDA)
 
 namespace {
-
-kernels::DeviceStream StreamOf(const at::Tensor& tensor) {
-  return c10::cuda::getCurrentCUDAStream(tensor.device().index()).stream();
-}
 
 // Every alternative of every group is a point of its own.
 kernels::CodeShape PointShape(const kernels::CodeShape& shape, std::int64_t alternatives) {
@@ -115,30 +110,22 @@ void DeviceMixture::Pull(const at::Tensor& weight_gradient,
 
 #else
 
-namespace {
-
-[[noreturn]] void WithoutKernels() {
-  throw EngineError(FailureClass::kBug, "mixtures on a device, in a build without its kernels");
-}
-
-}  // namespace
-
 void DeviceMixture::Build(const kernels::CodeShape& /*shape*/,
                           const at::Tensor& /*alternatives*/,
                           const at::Tensor& /*logits*/) {
-  WithoutKernels();
+  ThrowWithoutKernels("mixtures of codes on a device");
 }
 
 kernels::CodeMixture DeviceMixture::Mixture(const at::Tensor& /*codebooks*/,
                                             const at::Tensor& /*scales*/,
                                             double /*temperature*/) const {
-  WithoutKernels();
+  ThrowWithoutKernels("mixtures of codes on a device");
 }
 
 at::Tensor DeviceMixture::Decode(const at::Tensor& /*codebooks*/,
                                  const at::Tensor& /*scales*/,
                                  double /*temperature*/) const {
-  WithoutKernels();
+  ThrowWithoutKernels("mixtures of codes on a device");
 }
 
 void DeviceMixture::Pull(const at::Tensor& /*weight_gradient*/,
@@ -148,7 +135,7 @@ void DeviceMixture::Pull(const at::Tensor& /*weight_gradient*/,
                          at::Tensor* /*codebooks_gradient*/,
                          at::Tensor* /*scales_gradient*/,
                          at::Tensor* /*logits_gradient*/) const {
-  WithoutKernels();
+  ThrowWithoutKernels("mixtures of codes on a device");
 }
 
 #endif

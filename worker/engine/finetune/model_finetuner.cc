@@ -34,8 +34,6 @@ namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 
 constexpr const char* kReportFile = "report.json";
-// Tokens of a pass on a GPU where a step has several sequences.
-constexpr std::int64_t kDevicePassTokens = 8192;
 
 std::string ShortNumber(double value) {
   char text[32];

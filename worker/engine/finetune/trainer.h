@@ -18,6 +18,9 @@
 
 namespace bitsweep::engine {
 
+/// Tokens of a pass on a GPU where a step has several sequences.
+inline constexpr std::int64_t kDevicePassTokens = 8192;
+
 struct TrainOptions {
   double learning_rate = 1e-5;
   double learning_rate_end = 1.0;  // What is left of it at the last step, as a share; linear.
