@@ -117,10 +117,17 @@ TEST(TeacherCudaTest, HalfWeightsAreTheSameTeacher) {
   EXPECT_FALSE(at::globalContext().allowTF32CuBLAS());
 }
 
-TEST(LinearCodesCudaTest, ValuesAndGradientsAreTheCpus) {
-  if (!at::hasCUDA()) {
-    GTEST_SKIP() << "skipped: no GPU, or a libtorch without CUDA";
+// Groups of 8 are taken by kernels, others by tensor operations.
+class LinearCodesCudaTest : public testing::TestWithParam<std::int64_t> {
+ protected:
+  void SetUp() override {
+    if (!at::hasCUDA()) {
+      GTEST_SKIP() << "skipped: no GPU, or a libtorch without CUDA";
+    }
   }
+};
+
+TEST_P(LinearCodesCudaTest, ValuesAndGradientsAreTheCpus) {
   struct Shape {
     std::int64_t rows, groups, books, entries;
   };
@@ -128,18 +135,19 @@ TEST(LinearCodesCudaTest, ValuesAndGradientsAreTheCpus) {
     at::manual_seed(n.rows);
     const at::Tensor codes =
         at::randint(n.entries, {n.rows, n.groups, n.books}, at::kLong).to(at::kInt);
-    const at::Tensor books = at::randn({n.books, n.entries, 1, 8});
+    const at::Tensor books = at::randn({n.books, n.entries, 1, GetParam()});
     const at::Tensor scales = at::randn({n.rows, 1, 1, 1});
-    const at::Tensor slope = at::randn({n.rows, n.groups * 8});
-    LinearCodes device(codes, n.entries, 8, at::kCUDA);
+    const at::Tensor slope = at::randn({n.rows, n.groups * GetParam()});
+    LinearCodes device(codes, n.entries, GetParam(), at::kCUDA);
     for (const bool chosen : {false, true}) {
       if (chosen) {
         device.Offer(slope.cuda(), books.cuda(), scales.cuda(), {}).uniform_();
         device.Settle();
       }
-      const LinearCodes host(device.codes().cpu(), n.entries, 8, at::kCPU);
-      EXPECT_TRUE(
-          at::equal(device.Decode(books.cuda(), scales.cuda()).cpu(), host.Decode(books, scales)));
+      const LinearCodes host(device.codes().cpu(), n.entries, GetParam(), at::kCPU);
+      const at::Tensor weight = device.Decode(books.cuda(), scales.cuda()).cpu();
+      EXPECT_TRUE(GetParam() == 8 ? at::equal(weight, host.Decode(books, scales))
+                                  : at::allclose(weight, host.Decode(books, scales)));
       at::Tensor want[2];
       at::Tensor got[2];
       host.Pull(slope, books, scales, &want[0], &want[1]);
@@ -153,20 +161,17 @@ TEST(LinearCodesCudaTest, ValuesAndGradientsAreTheCpus) {
   }
 }
 
-TEST(LinearCodesCudaTest, MixturesAndTheirGradientsAreTheCpus) {
-  if (!at::hasCUDA()) {
-    GTEST_SKIP() << "skipped: no GPU, or a libtorch without CUDA";
-  }
+TEST_P(LinearCodesCudaTest, MixturesAndTheirGradientsAreTheCpus) {
   at::manual_seed(9);
   const std::int64_t rows = 16;
   const std::int64_t groups = 17;
   const at::Tensor codes = at::randint(256, {rows, groups, 2}, at::kLong).to(at::kInt);
-  const at::Tensor books = at::randn({2, 256, 1, 8});
+  const at::Tensor books = at::randn({2, 256, 1, GetParam()});
   const at::Tensor scales = at::randn({rows, 1, 1, 1});
-  const at::Tensor weight = at::randn({rows, groups * 8});
-  const at::Tensor slope = at::randn({rows, groups * 8});
-  LinearCodes host(codes, 256, 8, at::kCPU);
-  LinearCodes device(codes, 256, 8, at::kCUDA);
+  const at::Tensor weight = at::randn({rows, groups * GetParam()});
+  const at::Tensor slope = at::randn({rows, groups * GetParam()});
+  LinearCodes host(codes, 256, GetParam(), at::kCPU);
+  LinearCodes device(codes, 256, GetParam(), at::kCUDA);
   const at::Tensor logits = host.Offer(weight, books, scales, {});
   device.Offer(weight.cuda(), books.cuda(), scales.cuda(), {}).copy_(logits);
   host.Soften(0.3);
@@ -183,7 +188,14 @@ TEST(LinearCodesCudaTest, MixturesAndTheirGradientsAreTheCpus) {
   expect_near(got[0], want[0], "codebooks");
   expect_near(got[1], want[1], "scales");
   expect_near(got[2], want[2], "logits");
+  at::Tensor again[3];
+  device.Pull(slope.cuda(), books.cuda(), scales.cuda(), &again[0], &again[1], &again[2]);
+  for (const int i : {0, 1, 2}) {
+    EXPECT_TRUE(at::equal(again[i], got[i])) << i;
+  }
 }
+
+INSTANTIATE_TEST_SUITE_P(GroupSizes, LinearCodesCudaTest, testing::Values(8, 4));
 
 INSTANTIATE_TEST_SUITE_P(Objectives,
                          FinetuneCudaTest,
