@@ -71,7 +71,8 @@ class Grader {
                                                       benchmark::Language language);
 
   /// Grades everything. UNAVAILABLE: the sandbox failed twice on a program (class sandbox), or
-  /// RESOURCE_EXHAUSTED: the disk was full twice; nothing is scored. CANCELLED: `cancellation` came; no process is left.
+  /// RESOURCE_EXHAUSTED: the disk was full twice; nothing is scored. CANCELLED: `cancellation`
+  /// came; no process is left.
   absl::StatusOr<GradeReport> Grade(const std::vector<benchmark::Record>& records,
                                     const std::vector<Completion>& completions,
                                     const Observer& observer,

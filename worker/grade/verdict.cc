@@ -164,10 +164,9 @@ absl::StatusOr<Outcome> Measured(const JobResult& result, bool python) {
   outcome.signal = child.signal;
   outcome.output = Printable(child.output);
   outcome.error = Printable(child.error);
-  outcome.uncertain =
-      (child.end == ChildEnd::kTimeout && result.cpu_share < kSpent) ||
-      (child.end == ChildEnd::kEnded && child.signal == SIGKILL &&
-       result.cpu_share < kKilledForTime);
+  outcome.uncertain = (child.end == ChildEnd::kTimeout && result.cpu_share < kSpent) ||
+                      (child.end == ChildEnd::kEnded && child.signal == SIGKILL &&
+                       result.cpu_share < kKilledForTime);
   outcome.uncertain &= !result.out_of_memory && !result.forks_refused;
   if (!child.report.starts_with("S\n") && child.end != ChildEnd::kOutputLimit) {
     return absl::UnavailableError(
@@ -196,8 +195,8 @@ std::string MakeNonce() {
 
 absl::StatusOr<Outcome> Judge(const JobResult& result, std::string_view nonce, bool python) {
   BITSWEEP_ASSIGN_OR_RETURN(Outcome outcome, Measured(result, python));
-  outcome.verdict = FromLimits(result).value_or(
-      FromAnswer(Answer(result.child.report, nonce), result));
+  outcome.verdict =
+      FromLimits(result).value_or(FromAnswer(Answer(result.child.report, nonce), result));
   return outcome;
 }
 
@@ -235,6 +234,17 @@ absl::StatusOr<Outcome> JudgeApart(const JobResult& result, const TestAnswer& an
     outcome.exit_code = 1;
   }
   return outcome;
+}
+
+Outcome BlamedOutcome(bool busy, const absl::Status& status) {
+  Outcome blamed;
+  blamed.verdict = busy ? Verdict::kTimeout : Verdict::kForbidden;
+  blamed.study = busy ? StudyVerdict::kTimeout : StudyVerdict::kException;
+  // Whoever kept the tests busy, a loaded machine may have had its part: once more, alone.
+  blamed.uncertain = busy;
+  blamed.weak_reason.clear();
+  blamed.error = std::string(status.message());
+  return blamed;
 }
 
 std::string Printable(std::string_view bytes) {

@@ -54,10 +54,11 @@ struct Outcome {
   std::optional<int> signal;
   std::string output;  // First 2 KiB, as Printable makes them.
   std::string error;
-  // Its end may have been the machine's doing: the wall clock ended it before its CPU time was spent,
-  // or a SIGKILL that is not ours.
+  // Its end may have been the machine's doing: the wall clock ended it before its CPU time was
+  // spent, or a SIGKILL that is not ours.
   bool uncertain = false;
-  bool rerun = false;  // It was uncertain, and run again with nothing beside it; this is what came of it.
+  // It was uncertain, and run again with nothing beside it; this is what came of it.
+  bool rerun = false;
   bool flaky = false;  // And the verdict was another one then.
   std::string weak_reason = "the tests ran in the program's process";  // Empty: a strong witness.
 };
@@ -78,10 +79,14 @@ std::string MakeNonce();
 /// CANCELLED: the run was stopped.
 absl::StatusOr<Outcome> Judge(const JobResult& result, std::string_view nonce, bool python);
 
-/// Judges a program whose tests ran apart from it, and answered. The study's verdict is derived: the
-/// code that program and tests in one process would have ended with, for a program that leaves the
-/// tests alone. Errors as of Judge.
+/// Judges a program whose tests ran apart from it, and answered. The study's verdict is derived:
+/// the code that program and tests in one process would have ended with, for a program that leaves
+/// the tests alone. Errors as of Judge.
 absl::StatusOr<Outcome> JudgeApart(const JobResult& result, const TestAnswer& answer, bool python);
+
+/// What a program gets whose answers the tests' process did not survive; `busy` where that was
+/// still at them. `status` is the error's text.
+Outcome BlamedOutcome(bool busy, const absl::Status& status);
 
 /// `bytes` as valid UTF-8: bytes that are not, and control characters other than newline and tab,
 /// become \xNN. A character that the end cuts in two is dropped.
