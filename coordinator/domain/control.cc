@@ -50,7 +50,7 @@ bool WantedByLiveSweep(const Stage& stage) {
 
 void CancelStage(Core& core, Effects& out, Stage& stage, std::string_view reason, absl::Time now) {
   if (const Holding* holding = stage.holding()) {
-    out.sends.push_back({holding->worker, CancelAttempt{stage.fence(), std::string(reason)}});
+    out.Tell(holding->worker, CancelAttempt{stage.fence(), std::string(reason)});
     change::AttemptEnded ended;
     ended.stage = stage.key();
     ended.attempt = stage.attempt();

@@ -45,6 +45,8 @@ struct Effects {
     SweepId sweep;
     StageKey inspect;
   };
+  void Tell(WorkerId worker, CoordinatorMessage message);
+
   std::vector<Change> changes;
   std::vector<Send> sends;  // in order for each worker
   std::vector<WorkerId>

@@ -76,14 +76,14 @@ void CountStale(Core& core, Effects& out) {
 /// A message about an attempt that is not (or no longer) the stage's current one.
 void OnForeign(Core& core, Effects& out, WorkerId worker, const Fence& fence, bool result) {
   if (result && EndedBy(core, fence)) {
-    out.sends.push_back({worker, ResultAcknowledged{fence, false}});
+    out.Tell(worker, ResultAcknowledged{fence, false});
     return;
   }
   CountStale(core, out);
   if (result) {
-    out.sends.push_back({worker, ResultAcknowledged{fence, true}});
+    out.Tell(worker, ResultAcknowledged{fence, true});
   } else {
-    out.sends.push_back({worker, CancelAttempt{fence, "the attempt is no longer current"}});
+    out.Tell(worker, CancelAttempt{fence, "the attempt is no longer current"});
   }
 }
 
@@ -169,7 +169,7 @@ struct Speech {
     out.probes.push_back(
         probe::StageFinished{stage->kind(), StageState::kSucceeded, took, std::nullopt});
     Transition(core, out, *stage, on::Succeed{std::move(artifact)}, now);
-    out.sends.push_back({worker.id, ResultAcknowledged{message.fence, false}});
+    out.Tell(worker.id, ResultAcknowledged{message.fence, false});
   }
 
   void operator()(const StageFailed& message) {
@@ -192,7 +192,7 @@ struct Speech {
         probe::StageFinished{stage->kind(), StageState::kFailed, took, message.failure});
     Release(core, *stage);
     Transition(core, out, *stage, on::Fail{message.failure, message.message, now, retry_at}, now);
-    out.sends.push_back({worker.id, ResultAcknowledged{message.fence, false}});
+    out.Tell(worker.id, ResultAcknowledged{message.fence, false});
   }
 
   void operator()(const Heartbeat& message) {
@@ -201,9 +201,9 @@ struct Speech {
         Attach(core, out, worker, *stage, now);
       } else if (EndedBy(core, fence)) {
         // The acknowledgement and this heartbeat crossed, or the connection took it.
-        out.sends.push_back({worker.id, ResultAcknowledged{fence, false}});
+        out.Tell(worker.id, ResultAcknowledged{fence, false});
       } else {
-        out.sends.push_back({worker.id, CancelAttempt{fence, "the attempt is no longer current"}});
+        out.Tell(worker.id, CancelAttempt{fence, "the attempt is no longer current"});
       }
     }
   }
@@ -278,9 +278,9 @@ WorkerId OnWorkerRegistered(Core& core,
       ended.push_back(fence);
     }
   }
-  out.sends.push_back({id, std::move(answer)});
+  out.Tell(id, std::move(answer));
   for (const Fence& fence : ended) {
-    out.sends.push_back({id, ResultAcknowledged{fence, false}});
+    out.Tell(id, ResultAcknowledged{fence, false});
   }
   for (Stage* stage : missing) {
     LoseAttempt(core,

@@ -87,7 +87,7 @@ void LoseUnconfirmed(Core& core, Effects& out, absl::Time now) {
                     stage->holding()->worker_name,
                     " no longer names the attempt in its heartbeats"),
                 now);
-    out.sends.push_back({worker, CancelAttempt{fence, "the attempt was not confirmed"}});
+    out.Tell(worker, CancelAttempt{fence, "the attempt was not confirmed"});
   }
 }
 
@@ -177,8 +177,7 @@ void Lease(Core& core, Effects& out, Stage& stage, Worker& worker, int cores, ab
   }
   out.changes.push_back(change::AttemptLeased{stage.key(), stage.attempt(), lease, worker.id, now});
   out.probes.push_back(probe::StageLeased{stage.kind()});
-  out.sends.push_back(
-      {worker.id, Assignment{stage.fence(), stage.definition(), InputsOf(core, stage), cores}});
+  out.Tell(worker.id, Assignment{stage.fence(), stage.definition(), InputsOf(core, stage), cores});
 }
 
 }  // namespace
