@@ -87,26 +87,28 @@ json FinetuneInFull(const FinetuneSpec& finetune) {
 }
 
 std::string FinetuneText(const FinetuneSpec& finetune) {
-  std::string text =
-      absl::StrCat(finetune.objective,
-                   fmt::format(", learning rate {}", finetune.learning_rate),
-                   ", at most ",
-                   finetune.epochs,
-                   finetune.epochs == 1 ? " epoch" : " epochs",
-                   finetune.early_stop == 0 ? std::string(", no early stop")
-                                            : absl::StrCat(", early stop ", finetune.early_stop),
-                   ", batch ",
-                   finetune.batch);
+  const bool is_pv = finetune.objective == kPvObjective;  // Makes all of its epochs.
+  std::string stop;
+  if (!is_pv) {
+    stop = finetune.early_stop == 0 ? std::string(", no early stop")
+                                    : absl::StrCat(", early stop ", finetune.early_stop);
+  }
+  std::string text = absl::StrCat(finetune.objective,
+                                  fmt::format(", learning rate {}", finetune.learning_rate),
+                                  is_pv ? ", " : ", at most ",
+                                  finetune.epochs,
+                                  finetune.epochs == 1 ? " epoch" : " epochs",
+                                  stop,
+                                  ", batch ",
+                                  finetune.batch);
   if (finetune.products != FinetuneSpec().products) {
     absl::StrAppend(&text, ", products ", finetune.products);
   }
   for (const auto& [name, value] : finetune.engine_options.items()) {
     absl::StrAppend(&text, ", ", name, " ", PlainText(value));
   }
-  return absl::StrCat(text,
-                      "; trains ",
-                      finetune.objective == kPvObjective ? "codes, " : "",
-                      absl::StrJoin(TrainedParts(finetune), ", "));
+  return absl::StrCat(
+      text, "; trains ", is_pv ? "codes, " : "", absl::StrJoin(TrainedParts(finetune), ", "));
 }
 
 std::string OptionsText(const PrecisionSpec& precision) {

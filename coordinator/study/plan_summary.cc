@@ -1,6 +1,10 @@
 // What `bitsweep plan` says: counts and sizes, on names where files are absent.
 #include <algorithm>
 #include <fmt/format.h>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_join.h>
@@ -198,6 +202,46 @@ std::vector<const FinetuneSpec*> FinetunesOf(const SweepSpec& spec) {
 
 }  // namespace
 
+namespace {
+
+// Below this many steps PV-tuning did no better than teacher-kl (tests/bench).
+constexpr std::int64_t kPvStepsWanted = 4000;
+
+/// Names the fine-tunings whose codes have too few steps to become better ones.
+void NoteSteps(const SweepSpec& spec, PlanCounts& counts) {
+  std::set<std::pair<std::string, std::string>> seen;
+  for (const VariantCoordinates& variant : GridVariants(ExpandGrid(spec))) {
+    const FinetuneSpec* finetune = spec.FindFinetune(variant.finetuned);
+    const CalibrationSpec* calibration = spec.FindCalibration(variant.calibration);
+    if (finetune == nullptr || calibration == nullptr || finetune->objective != kPvObjective ||
+        !seen.emplace(finetune->name, calibration->name).second) {
+      continue;
+    }
+    std::int64_t sequences = -calibration->validation;
+    for (const CalibrationPart& part : calibration->parts) {
+      sequences += part.sequences;
+    }
+    const std::int64_t steps =
+        (sequences + finetune->batch - 1) / finetune->batch * finetune->epochs;
+    if (steps < kPvStepsWanted) {
+      counts.notes.push_back(
+          absl::StrCat("Finetune '",
+                       finetune->name,
+                       "' has ",
+                       steps,
+                       steps == 1 ? " step" : " steps",
+                       " with calibration '",
+                       calibration->name,
+                       "'; PV-tuning wants ",
+                       kPvStepsWanted,
+                       " and more, and with few may keep the codes that it began "
+                       "with: more sequences or epochs help."));
+    }
+  }
+}
+
+}  // namespace
+
 nlohmann::json PlanJson(const SweepSpec& spec,
                         const FileFactsByPath& files,
                         const ShapesByModel& shapes,
@@ -205,6 +249,7 @@ nlohmann::json PlanJson(const SweepSpec& spec,
   PlanCounts counts = CountPlan(spec, files);
   const std::vector<CheckpointPrediction> predictions = PredictCheckpoints(spec, shapes);
   NoteSizes(spec, predictions, counts);
+  NoteSteps(spec, counts);
   nlohmann::json stages = nlohmann::json::object();
   for (const StageKind kind :
        {StageKind::kQuantize, StageKind::kFinetune, StageKind::kGenerate, StageKind::kGrade}) {
@@ -329,6 +374,7 @@ std::string PlanText(const SweepSpec& spec,
   PlanCounts counts = CountPlan(spec, files);
   const std::vector<CheckpointPrediction> predictions = PredictCheckpoints(spec, shapes);
   NoteSizes(spec, predictions, counts);
+  NoteSteps(spec, counts);
   std::string text = fmt::format(
       "sweep        {}\nvariants     {} ({} of them fp16)\ncells        {}\ncompletions  {}\n",
       spec.name,

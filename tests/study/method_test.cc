@@ -294,9 +294,26 @@ TEST(MethodTest, PlansSayWhatFinetuningsAndOptionsAre) {
       "objective": "teacher-kl", "learning_rate": 0.0002, "epochs": 2, "early_stop": 3, "batch": 2,
       "train": ["scales", "norms"], "products": "f32", "gradient_checkpointing": "auto"}])"));
   EXPECT_THAT(PlanJson(Parse(kSmallSweep), {}, {}, 0)["finetunes"], IsEmpty());
+  const std::string pv = PlanText(
+      Parse(Tuned("objective: pv-teacher-kl, learning_rate: 3.0e-4, epochs: 7")), {}, {}, 0);
+  EXPECT_THAT(pv, HasSubstr("kl: pv-teacher-kl, learning rate 0.0003, 7 epochs, batch 1; trains"));
   FinetuneSpec steady;
   steady.early_stop = 0;
   EXPECT_THAT(FinetuneText(steady), HasSubstr("no early stop"));
+}
+
+TEST(MethodTest, PvTuningWithFewStepsIsNoted) {
+  const auto notes = [](const std::string& options) {
+    const SweepSpec spec = Parse(Tuned(options));
+    EXPECT_THAT(PlanText(spec, {}, {}, 0),
+                AllOf(HasSubstr("note: "), HasSubstr("No size is predicted")));
+    return PlanJson(spec, {}, {}, 0)["notes"].dump();
+  };
+  const std::string few = notes("objective: pv-teacher-kl, epochs: 3, batch: 5");
+  EXPECT_THAT(few, HasSubstr("Finetune 'kl' has 39 steps with calibration 'code'"));
+  EXPECT_THAT(few, HasSubstr("PV-tuning wants 4000 and more"));
+  EXPECT_THAT(notes("objective: pv-teacher-kl, epochs: 1000"), Not(HasSubstr("PV-tuning")));
+  EXPECT_THAT(notes("objective: teacher-kl, epochs: 3"), Not(HasSubstr("PV-tuning")));
 }
 
 TEST(MethodTest, OnAGpuTheSequencesOfABatchPassTogether) {
