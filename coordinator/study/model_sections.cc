@@ -122,10 +122,7 @@ CalibrationSpec ReadCalibration(YamlReader& reader, const Placed& name, const YA
     calibration.parts.push_back(ReadPart(fields));
   }
   fields.Finish();
-  std::int64_t sequences = 0;
-  for (const CalibrationPart& part : calibration.parts) {
-    sequences += part.sequences;
-  }
+  const std::int64_t sequences = calibration.sequences();
   if (calibration.validation > 0 && sequences > 0 && calibration.validation >= sequences) {
     reader.Error(fields.line("validation"),
                  absl::StrCat(fields.Path("validation"),

@@ -35,14 +35,6 @@ std::int64_t GramBytes(const ModelShape& shape) {
           std::max(shape.intermediate * shape.intermediate, shape.hidden * shape.hidden));
 }
 
-std::int64_t Sequences(const CalibrationSpec& calibration) {
-  std::int64_t sequences = 0;
-  for (const CalibrationPart& part : calibration.parts) {
-    sequences += part.sequences;
-  }
-  return sequences;
-}
-
 /// Of codes that move: each alternative of a group has a logit with its best value, two moments and
 /// two gradients, and its codes, which on a GPU an index names once more.
 std::int64_t MovedCodesBytes(const StageLoad& load,
@@ -84,7 +76,7 @@ StageNeeds QuantizeNeeds(const StageLoad& load,
   if (load.shape != nullptr) {
     const ModelShape& shape = *load.shape;
     const std::int64_t block = 3 * kFloat32Bytes * BlockParameters(shape);
-    const std::int64_t tokens = Sequences(calibration) * calibration.sequence_length;
+    const std::int64_t tokens = calibration.sequences() * calibration.sequence_length;
     const std::int64_t activations = 2 * tokens * shape.hidden * DtypeBytes(load.numerics);
     needs.host_bytes = load.model_bytes + block + GramBytes(shape) + activations + 256 * kMiB;
     const std::int64_t tables = kFloat32Bytes * precision.codebooks *
@@ -175,7 +167,7 @@ double FinetuneCost(const StageLoad& load,
   const double weights =
       load.shape == nullptr ? 1e9 : static_cast<double>(ParameterCount(*load.shape));
   const double tokens =
-      static_cast<double>(Sequences(calibration) * calibration.sequence_length) * finetune.epochs;
+      static_cast<double>(calibration.sequences() * calibration.sequence_length) * finetune.epochs;
   // On the CPU mixing alternatives of codes takes longer than the passes, on a GPU next to nothing.
   const bool is_slow = finetune.objective == kPvObjective && load.numerics.device != "cuda";
   const double mixtures = is_slow ? 2.5 : 1;

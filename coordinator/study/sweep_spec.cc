@@ -27,6 +27,14 @@ const Entry* Find(const std::vector<Entry>& entries,
 
 }  // namespace
 
+std::int64_t CalibrationSpec::sequences() const {
+  std::int64_t sum = 0;
+  for (const CalibrationPart& part : parts) {
+    sum += part.sequences;
+  }
+  return sum;
+}
+
 std::string_view ToString(QuestionKind kind) {
   for (const auto& [value, name] : kQuestionKinds) {
     if (value == kind) {

@@ -54,6 +54,9 @@ struct CalibrationSpec {
   std::int64_t sequence_length = 0;    // Tokens.
   std::optional<std::uint64_t> seed;   // Draws the windows; absent: the quantize stage's seed does.
   int line = 0;
+
+  /// Of all parts, those that only validate included.
+  std::int64_t sequences() const;
 };
 
 // The objective of fine-tunings whose outcomes were imported: how they were made is not known.

@@ -1,7 +1,9 @@
-// A linear whose groups are mixtures of alternatives, as fine-tuning anneals them:
-//   out[o, g*j : g*j+g] = scales[o] * sum_t p_t E_t,  E_t = sum_m codebooks[m, alternatives[o, j,
-//   t, m]], p = softmax over t of logits[o, j, t] / temperature,
-// and the gradient of it. Thread rule: reads its inputs, writes only its outputs.
+// A linear whose groups are mixtures of alternatives, as fine-tuning anneals them (why:
+// worker/engine/finetune/README.md, PV-tuning), and the gradient of it:
+//   out[o, g*j : g*j+g] = scales[o] * sum_t p_t E_t
+//   E_t = sum_m codebooks[m, alternatives[o, j, t, m]]
+//   p = softmax over t of logits[o, j, t] / temperature
+// Thread rule: reads its inputs, writes only its outputs.
 #pragma once
 
 #include <cstdint>
@@ -28,20 +30,21 @@ struct CodeMixture {
 struct CodeMixtureGradient {
   float* entry_scales = nullptr;  // [O, I, T]: scales[o] p_t
   float* dots = nullptr;    // [O, I]: sum_t p_t <G_oj, E_t>; their sum over j is dL/dscales[o]
-  float* logits = nullptr;  // [O, I, T]: scales[o] p_t (<G_oj, E_t> - dots) / temperature
+  float* logits = nullptr;  // [O, I, T]: scales[o] p_t (<G_oj, E_t> - dots[o, j]) / temperature
 };
 
 /// out [O, I*g], overwritten; disjoint from the inputs. Sums in double.
 KernelStatus MixCodesRef(const CodeMixture& mixture, float* out);
-/// On a device, for g = 8. Tolerance: 1e-5 of scales[o] times the largest |entry| times M (f32).
+/// On a device, for g = 8, in f32. Tolerance for entries and scales that are normal numbers: 2e-4
+/// M.
 KernelStatus MixCodesCuda(const CodeMixture& mixture, float* out, DeviceStream stream);
 
 /// slope [O, I*g]; all outputs overwritten. Sums in double.
 KernelStatus PullMixtureRef(const CodeMixture& mixture,
                             const float* slope,
                             const CodeMixtureGradient& out);
-/// On a device, for g = 8. The same bits every time. Tolerance: 1e-5 of |G_oj| |E_t|, times
-/// |scales[o]| / temperature for logits (f32).
+/// On a device, for g = 8, in f32; the same bits every time. Tolerance for slopes, entries and
+/// scales that are normal numbers: entry_scales 1e-4, dots 1e-3 M, logits 4e-3 M / temperature.
 KernelStatus PullMixtureCuda(const CodeMixture& mixture,
                              const float* slope,
                              const CodeMixtureGradient& out,

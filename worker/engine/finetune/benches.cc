@@ -57,7 +57,10 @@ class FinetuneBench {
 
   void Run() {
     const auto tokenizer = Tokenizer::Load(flags_.model);
+    std::string names;
     for (std::size_t i = 0; i < flags_.held_out.size(); ++i) {
+      const std::filesystem::path file = flags_.held_out[i];
+      names += (names.empty() ? "" : ", ") + file.filename().string();
       texts_.push_back(SampleCalibration({.parts = {{.file = flags_.held_out[i],
                                                      .sequences = flags_.held_out_sequences[i],
                                                      .window = WindowPolicy::kPack,
@@ -67,15 +70,11 @@ class FinetuneBench {
                                          *tokenizer,
                                          /*seed=*/0));
     }
-    std::string texts;
-    for (const std::string& file : flags_.held_out) {
-      texts += (texts.empty() ? "" : ", ") + std::filesystem::path(file).filename().string();
-    }
     std::printf(
         "| seed | what | KL on %s | KL in the last epoch's training | epochs, the best | codes "
         "changed | memory and its bound, MB | seconds |\n"
         "|---|---|---|---|---|---|---|---|\n",
-        texts.c_str());
+        names.c_str());
     for (const std::uint64_t seed : flags_.seeds) {
       const nlohmann::json quantize = nlohmann::json::parse(flags_.quantize);
       nlohmann::json tuned = quantize;

@@ -3,9 +3,9 @@
 // here by the definition (arXiv 2401.06118, section 3) rather than by autograd, once a pass and
 // without a scatter. In f32 the quantizer's own loops (CPU) and kernels (GPU) do it, elsewhere
 // tensor operations. Codes stay unless alternatives are offered (code_choice.h): then W^ is a
-// mixture of them between Soften and Settle, made by kernels where DeviceCodes serves, else by tensor
-// operations. Thread rule: Decode and Pull run in any thread while nobody offers, softens, settles or
-// restores.
+// mixture of them between Soften and Settle, made by kernels where DeviceCodes serves, else by
+// tensor operations. Thread rule: Decode and Pull run in any thread while nobody offers, softens,
+// settles or restores.
 #pragma once
 
 #include <cstdint>

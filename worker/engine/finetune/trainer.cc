@@ -70,7 +70,7 @@ double RunPasses(const TrainProblem& problem,
         if (problem.is_trained[p]) {
           at::Tensor& sum = (*total)[p];
           if (passes.size() == 1) {
-            sum = gradients[i][p];
+            sum = gradients[i][p];  // Its share is 1.
           } else {
             sum = sum.defined() ? sum.add_(gradients[i][p], share) : gradients[i][p] * share;
           }
@@ -270,8 +270,8 @@ class Training {
   };
 
   // Parameters that are moved together, so that a GPU is not asked for each small one alone. A
-  // group holds no more values than the largest parameter, which is what the memory bound counts.
-  struct Group {
+  // bundle holds no more values than the largest parameter, which is what the memory bound counts.
+  struct Bundle {
     std::vector<at::Tensor> values, gradients, first, second;
     std::int64_t count = 0;
   };
@@ -280,36 +280,36 @@ class Training {
     std::int64_t largest = 0;
     ForTrained(
         [&](std::size_t /*p*/, at::Tensor& value) { largest = std::max(largest, value.numel()); });
-    Group group;
+    Bundle bundle;
     ForTrained([&](std::size_t p, at::Tensor& value) {
       if (IsCodes(p) != codes) {
         return;
       }
-      if (group.count > 0 && group.count + value.numel() > largest) {
-        Step(group, adam);
-        group = {};
+      if (bundle.count > 0 && bundle.count + value.numel() > largest) {
+        Step(bundle, adam);
+        bundle = {};
       }
-      group.values.push_back(value);
-      group.gradients.push_back(gradients[p]);
-      group.first.push_back(state_.first_moments[p]);
-      group.second.push_back(state_.second_moments[p]);
-      group.count += value.numel();
+      bundle.values.push_back(value);
+      bundle.gradients.push_back(gradients[p]);
+      bundle.first.push_back(state_.first_moments[p]);
+      bundle.second.push_back(state_.second_moments[p]);
+      bundle.count += value.numel();
     });
-    if (group.count > 0) {
-      Step(group, adam);
+    if (bundle.count > 0) {
+      Step(bundle, adam);
     }
   }
 
-  void Step(const Group& group, const Adam& adam) {
-    at::_foreach_mul_(group.first, adam.beta1);
-    at::_foreach_add_(group.first, group.gradients, 1.0 - adam.beta1);
-    at::_foreach_mul_(group.second, adam.beta2);
-    at::_foreach_addcmul_(group.second, group.gradients, group.gradients, 1.0 - adam.beta2);
-    const std::vector<at::Tensor> divisor = at::_foreach_sqrt(group.second);
+  void Step(const Bundle& bundle, const Adam& adam) {
+    at::_foreach_mul_(bundle.first, adam.beta1);
+    at::_foreach_add_(bundle.first, bundle.gradients, 1.0 - adam.beta1);
+    at::_foreach_mul_(bundle.second, adam.beta2);
+    at::_foreach_addcmul_(bundle.second, bundle.gradients, bundle.gradients, 1.0 - adam.beta2);
+    const std::vector<at::Tensor> divisor = at::_foreach_sqrt(bundle.second);
     at::_foreach_mul_(divisor, 1.0 / std::sqrt(1.0 - std::pow(adam.beta2, Steps())));
     at::_foreach_add_(divisor, adam.epsilon);
     at::_foreach_addcdiv_(
-        group.values, group.first, divisor, -adam.rate / (1.0 - std::pow(adam.beta1, Steps())));
+        bundle.values, bundle.first, divisor, -adam.rate / (1.0 - std::pow(adam.beta1, Steps())));
   }
 
   double Steps() const { return static_cast<double>(state_.steps); }
