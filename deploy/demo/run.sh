@@ -161,5 +161,5 @@ if [ "$keep" = 1 ]; then
   echo "page      http://$page/   (coordinator $coordinator_pid and worker $worker_pid go on; kill $worker_pid $coordinator_pid ends them)"
   echo "try       BITSWEEP_SERVER=$server $bin/bitsweep cells $name"
 else
-  echo "page      run again with --keep and open http://127.0.0.1:7472/"
+  echo "page      run again with --keep and open http://${http:-127.0.0.1:7472}/"
 fi
